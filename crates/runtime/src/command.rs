@@ -31,8 +31,8 @@ pub trait Service: Sized + Send + 'static {
     /// Brings the store's schema up to date and returns.
     fn migrate(config: Self::Config) -> impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send;
 
-    /// The bound public address.
-    fn local_addr(&self) -> SocketAddr;
+    /// Every bound listener, by the name of what it serves: `notes`, `operations`.
+    fn listeners(&self) -> Vec<(&'static str, SocketAddr)>;
 
     /// Serves until `shutdown` resolves and everything has drained.
     fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send;

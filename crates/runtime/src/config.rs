@@ -35,7 +35,32 @@ impl Secret {
 #[derive(Debug)]
 pub struct Reader(());
 
+/// Why the settings cannot be used: every mistake at once, each with the name of its key and never a secret value.
+#[derive(Debug, thiserror::Error)]
+#[error("TODO")]
+pub struct ConfigError;
+
 impl Reader {
+    /// A reader of the settings in `file` (TOML text) and in `environment`, whose names begin with `prefix` and `_`.
+    ///
+    /// # Errors
+    /// If the file is not TOML.
+    pub fn new(
+        _prefix: &'static str,
+        _file: Option<&str>,
+        _environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        todo!()
+    }
+
+    /// Reports every mistake at once, unknown keys among them.
+    ///
+    /// # Errors
+    /// If there was any mistake.
+    pub fn finish(self) -> Result<(), ConfigError> {
+        todo!()
+    }
+
     /// A text, not empty.
     pub fn text(&mut self, _key: &'static str, _default: &str, _doc: &'static str) -> String {
         todo!()

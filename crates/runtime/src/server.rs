@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use authn::{AccessPolicy, Verifier};
 use futures_util::future::BoxFuture;
@@ -25,6 +24,10 @@ impl ServerConfig {
         todo!()
     }
 }
+
+/// The address of the peer of the connection that a call came on; in the extensions of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
 
 /// A probe that runs in the background; the service is ready while all say yes.
 pub struct Check {
@@ -77,5 +80,3 @@ impl Server {
     }
 }
 
-/// Unused.
-pub const _X: Option<Duration> = None;

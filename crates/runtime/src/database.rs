@@ -1,33 +1,27 @@
 //! One store on two engines: SQLite with one writer lane and group commit, PostgreSQL with a bounded pool.
+//!
+//! Begin with [`Database`]. [`DatabaseConfig`] has the settings, [`DatabaseError`] says how the store can fail.
+//! Below it: `sqlite` opens the file and `lane` writes to it; `postgres` keeps the pool and watches over the server;
+//! `schema` brings migrations in.
 
+mod config;
+mod error;
+mod lane;
+mod postgres;
+mod schema;
+mod sqlite;
+
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use sea_orm_migration::MigratorTrait;
 
-use crate::config::{Reader, Secret};
-
-/// How to reach the store.
-#[derive(Clone, Debug)]
-pub struct DatabaseConfig {
-    /// `sqlite://path` or `postgres://…`.
-    pub url: Secret,
-    // the rest is the runtime's
-}
-
-impl DatabaseConfig {
-    /// Reads the `database.*` settings; `default_url` is a SQLite file.
-    pub fn read(_reader: &mut Reader, _default_url: &str) -> Self {
-        todo!()
-    }
-
-    /// The defaults with this URL, for tests.
-    #[must_use]
-    pub fn with_url(_url: &str) -> Self {
-        todo!()
-    }
-}
+pub use self::config::DatabaseConfig;
+pub use self::error::DatabaseError;
+use self::postgres::Postgres;
+use self::sqlite::Sqlite;
 
 /// The engine behind a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,84 +41,153 @@ pub enum Outcome<T> {
     Rollback(T),
 }
 
-/// Why the store failed. A missing row or a refused rule is none of these.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// It cannot be reached, has no free connection in time, or is full; nothing was written. Try again.
-    #[error("the store is unavailable")]
-    Unavailable(#[source] DbErr),
-    /// Other writers won every try. Try again.
-    #[error("the store is contended")]
-    Contention(#[source] DbErr),
-    /// Anything else: a fault to look at.
-    #[error("the store failed")]
-    Fault(#[source] DbErr),
-}
-
 /// A store. Cheap to clone. Work on it runs to its end though the caller has gone.
 #[derive(Clone, Debug)]
-pub struct Database(());
+pub struct Database(Store);
+
+#[derive(Clone, Debug)]
+enum Store {
+    Sqlite(Arc<Sqlite>),
+    Postgres(Arc<Postgres>),
+}
 
 impl Database {
     /// Opens the store and brings its schema up to date (`database.migrate_on_start`). SQLite: at once, or an error,
-    /// also when another process has it. PostgreSQL: connects in the background and tries again until it works.
+    /// also when another process has it. PostgreSQL: returns at once though the server is down, connects in the
+    /// background and tries again until it works; until then work fails with [`DatabaseError::Unavailable`].
     ///
     /// # Errors
-    /// If the URL is wrong, the file is locked or corrupt, or the schema is newer than this program.
-    pub async fn open<M: MigratorTrait>(_config: &DatabaseConfig) -> Result<Self, DatabaseError> {
-        todo!()
+    /// If the URL is wrong, the file is locked or corrupt, or the schema is newer than this program. With
+    /// `database.migrate_on_start` off also if the schema of a SQLite file is older; on PostgreSQL the store waits,
+    /// not ready, for somebody to migrate it.
+    pub async fn open<M: MigratorTrait + 'static>(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
+        match config.engine()? {
+            Engine::Sqlite => {
+                Ok(Self(Store::Sqlite(Arc::new(Sqlite::open::<M>(config, config.migrate_on_start).await?))))
+            }
+            Engine::Postgres => Ok(Self(Store::Postgres(Postgres::open::<M>(config).await?))),
+        }
+    }
+
+    /// Brings the schema up to date, whatever `database.migrate_on_start` says, and returns.
+    ///
+    /// # Errors
+    /// As [`Database::open`], and if a PostgreSQL server cannot be reached.
+    pub async fn migrate<M: MigratorTrait + 'static>(config: &DatabaseConfig) -> Result<(), DatabaseError> {
+        match config.engine()? {
+            Engine::Sqlite => Sqlite::open::<M>(config, true).await?.close().await,
+            Engine::Postgres => postgres::migrate::<M>(config).await?,
+        }
+        Ok(())
     }
 
     /// The engine behind it.
     #[must_use]
     pub fn engine(&self) -> Engine {
-        todo!()
+        match &self.0 {
+            Store::Sqlite(_) => Engine::Sqlite,
+            Store::Postgres(_) => Engine::Postgres,
+        }
     }
 
-    /// Reads. Runs on a reader connection; a transaction, if one is needed, is the work's own.
+    /// Reads. Runs on a reader connection; a transaction, if one is needed, is the work's own. One statement needs none.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn read<T, W>(&self, _work: W) -> Result<T, DatabaseError>
+    pub async fn read<T, W>(&self, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
         W: for<'a> FnOnce(&'a DatabaseConnection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
     {
-        todo!()
+        match &self.0 {
+            Store::Sqlite(store) => store.read(work).await,
+            Store::Postgres(store) => store.read(work).await,
+        }
     }
 
     /// Writes: runs `work` in a transaction (on SQLite one that many callers may share, each in its own savepoint)
-    /// and returns after it is durable. `work` may run more than once; only one run counts.
+    /// and returns after it is durable.
+    ///
+    /// `work` may run more than once, after a serialization failure or when the transaction that it shared failed for
+    /// another's sake; only one run counts, the others are rolled back. So it changes nothing but the store, and what
+    /// it draws (ids, secrets) is drawn outside.
     ///
     /// # Errors
     /// If the store fails; nothing was written then, or (connection lost during commit) it is unknown.
-    pub async fn write<T, W>(&self, _work: W) -> Result<T, DatabaseError>
+    pub async fn write<T, W>(&self, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
         W: for<'a> Fn(&'a DatabaseTransaction) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
     {
-        todo!()
+        match &self.0 {
+            Store::Sqlite(store) => store.write(work).await,
+            Store::Postgres(store) => store.write(work).await,
+        }
     }
 
     /// Whether the store answers now and its schema is in place; looks at most `within` long.
-    pub async fn is_ready(&self, _within: Duration) -> bool {
-        todo!()
+    pub async fn is_ready(&self, within: Duration) -> bool {
+        match &self.0 {
+            Store::Sqlite(store) => store.is_ready(within).await,
+            Store::Postgres(store) => store.is_ready(within).await,
+        }
     }
 
-    /// Waits for running work, checkpoints and closes.
+    /// How many transactions were committed since it was opened: fewer than [`Database::write`] calls where these
+    /// shared commits.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        match &self.0 {
+            Store::Sqlite(store) => store.commits(),
+            Store::Postgres(store) => store.commits(),
+        }
+    }
+
+    /// Waits for running work, checkpoints and closes. Work that comes later is refused as unavailable.
     pub async fn close(&self) {
-        todo!()
+        match &self.0 {
+            Store::Sqlite(store) => store.close().await,
+            Store::Postgres(store) => store.close().await,
+        }
     }
 }
 
-/// A time as it is stored: microseconds since 1970.
+/// A time as it is stored: microseconds since 1970, rounded down.
 #[must_use]
-pub fn to_micros(_time: SystemTime) -> i64 {
-    todo!()
+pub fn to_micros(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_nanos().div_ceil(1_000)).map_or(i64::MIN, |micros| -micros),
+    }
 }
 
 /// A stored time.
 #[must_use]
-pub fn from_micros(_micros: i64) -> SystemTime {
-    todo!()
+pub fn from_micros(micros: i64) -> SystemTime {
+    let distance = Duration::from_micros(micros.unsigned_abs());
+    let time = if micros < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(distance)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(distance)
+    };
+    time.unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_comes_back_as_it_was_stored() {
+        for micros in [0, 1, -1, 1_764_000_000_123_456, -62_135_596_800_000_000] {
+            assert_eq!(to_micros(from_micros(micros)), micros);
+        }
+    }
+
+    #[test]
+    fn a_time_is_rounded_down_to_microseconds_on_both_sides_of_1970() {
+        let half = Duration::from_nanos(1_500);
+        assert_eq!(to_micros(SystemTime::UNIX_EPOCH + half), 1);
+        assert_eq!(to_micros(SystemTime::UNIX_EPOCH - half), -2);
+    }
 }

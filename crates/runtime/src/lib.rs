@@ -3,5 +3,8 @@
 pub mod command;
 pub mod config;
 pub mod database;
+pub mod detached;
 pub mod server;
 pub mod status;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -1,0 +1,289 @@
+//! The embedded engine: one file, one process, one writer, several readers.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{ConnectOptions as _, Connection as _};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
+    TransactionTrait as _,
+};
+use sea_orm_migration::MigratorTrait;
+
+use super::error::from_sqlx;
+use super::lane::{Connect, Lane};
+use super::schema::{self, Standing};
+use super::{DatabaseConfig, DatabaseError, Outcome};
+use crate::detached::detached;
+
+/// A file is read through once at start if it is no larger than this: below a second on a slow disk.
+const CHECKED_BYTES: u64 = 64 * 1024 * 1024;
+/// The log is cut back to this size after a checkpoint.
+const WAL_BYTES: &str = "67108864";
+
+/// An open file. The lock goes last.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    readers: DatabaseConnection,
+    lane: Lane,
+    _lock: File,
+}
+
+impl Sqlite {
+    pub(super) async fn open<M: MigratorTrait + 'static>(
+        config: &DatabaseConfig,
+        migrate: bool,
+    ) -> Result<Self, DatabaseError> {
+        let path = prepare_folder(&config.sqlite_path()?)?;
+        let lock = lock(&path)?;
+        make_file(&path).await?;
+        let writer = connect_writer(config, &path).await.map_err(|error| damaged(&path, error))?;
+        check_engine(&writer).await?;
+        check_file(&writer, &path).await?;
+        bring_up::<M>(&writer, migrate).await?;
+        let readers = connect_readers(config, &path).await.map_err(DatabaseError::from_db_err)?;
+        let reconnect: Connect = {
+            let (config, path) = (config.clone(), path.clone());
+            Box::new(move || {
+                let (config, path) = (config.clone(), path.clone());
+                Box::pin(async move { connect_writer(&config, &path).await })
+            })
+        };
+        let lane = Lane::start(writer, reconnect, config.write_queue, config.write_group);
+        Ok(Self { readers, lane, _lock: lock })
+    }
+
+    pub(super) async fn read<T, W>(&self, work: W) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        W: for<'a> FnOnce(&'a DatabaseConnection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
+    {
+        let readers = self.readers.clone();
+        let result = detached(async move { work(&readers).await }).await;
+        result.map_err(|panicked| DatabaseError::fault(panicked.to_string()))?.map_err(DatabaseError::from_db_err)
+    }
+
+    pub(super) async fn write<T, W>(&self, work: W) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        W: for<'a> Fn(&'a DatabaseTransaction) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
+    {
+        self.lane.write(work).await
+    }
+
+    pub(super) async fn is_ready(&self, within: Duration) -> bool {
+        let answered = tokio::time::timeout(within, self.readers.execute_unprepared("SELECT 1")).await;
+        matches!(answered, Ok(Ok(_))) && !self.lane.is_stopped()
+    }
+
+    pub(super) fn commits(&self) -> u64 {
+        self.lane.commits()
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close_by_ref().await.ok();
+        self.lane.close().await;
+    }
+}
+
+/// Makes the folder, for this user alone, and returns the file's own name, so that two names of one file share a lock.
+fn prepare_folder(path: &Path) -> Result<PathBuf, DatabaseError> {
+    let named = |error: std::io::Error| DatabaseError::fault(format!("{}: {error}", path.display()));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(named)?;
+    if path.exists() {
+        return path.canonicalize().map_err(named);
+    }
+    let name = path.file_name().ok_or_else(|| DatabaseError::fault("the database URL names a folder"))?;
+    Ok(folder.canonicalize().map_err(named)?.join(name))
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Keeps other processes out as long as the returned file is open. The system lets go of it when the process ends,
+/// however it ends.
+fn lock(path: &Path) -> Result<File, DatabaseError> {
+    let path = beside(path, ".lock");
+    let named = |error: std::io::Error| DatabaseError::fault(format!("{}: {error}", path.display()));
+    let file = private().create(true).truncate(false).open(&path).map_err(named)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DatabaseError::fault(format!(
+            "another process has this store open ({} is locked): stop it first, or use PostgreSQL for several processes",
+            path.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(named(error)),
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes a new store under another name and moves it into place, so that an empty file is never a store that was
+/// just being made: it is one that lost its content, and is refused.
+async fn make_file(path: &Path) -> Result<(), DatabaseError> {
+    let named = |error: std::io::Error| DatabaseError::fault(format!("{}: {error}", path.display()));
+    if path.exists() {
+        let size = path.metadata().map_err(named)?.len();
+        return if size > 0 { Ok(()) } else { Err(damaged(path, DbErr::Custom("it is empty".to_owned()))) };
+    }
+    if let Some(left) = ["-wal", "-journal"].map(|suffix| beside(path, suffix)).into_iter().find(|left| left.exists()) {
+        return Err(DatabaseError::fault(format!(
+            "{} is missing, but its log {} is there: restore the file, or move the log away to begin anew",
+            path.display(),
+            left.display()
+        )));
+    }
+    let new = beside(path, ".new");
+    drop(private().create(true).truncate(true).open(&new).map_err(named)?);
+    // Sets the journal mode, which writes the file's first page.
+    let made = SqliteConnectOptions::new().filename(&new).journal_mode(SqliteJournalMode::Wal).connect().await;
+    made.map_err(from_sqlx)?.close().await.map_err(from_sqlx)?;
+    File::open(&new).and_then(|file| file.sync_all()).map_err(named)?;
+    std::fs::rename(&new, path).map_err(named)?;
+    #[cfg(unix)]
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()).map_err(named)?;
+    Ok(())
+}
+
+fn damaged(path: &Path, error: DbErr) -> DatabaseError {
+    match DatabaseError::from_db_err(error) {
+        DatabaseError::Fault(source) => DatabaseError::fault(format!(
+            "{} is damaged, or no SQLite database, and is left as it is: restore a backup, or move it away to begin anew ({source})",
+            path.display()
+        )),
+        other => other,
+    }
+}
+
+fn options(config: &DatabaseConfig, path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("cache_size", format!("-{}", config.cache_bytes / 1024))
+        .pragma("mmap_size", config.mmap_bytes.to_string())
+        .pragma("journal_size_limit", WAL_BYTES)
+        .pragma("trusted_schema", "off")
+        .statement_cache_capacity(256)
+        .disable_statement_logging()
+}
+
+async fn connect(
+    config: &DatabaseConfig,
+    connections: u32,
+    options: SqliteConnectOptions,
+) -> Result<DatabaseConnection, DbErr> {
+    // The real options come in below: those that are given here are printed at level TRACE.
+    let mut pool = ConnectOptions::new("sqlite://store");
+    pool.max_connections(connections)
+        .min_connections(connections)
+        .acquire_timeout(config.acquire_timeout)
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .map_sqlx_sqlite_opts(move |_| options.clone());
+    sea_orm::Database::connect(pool).await
+}
+
+async fn connect_writer(config: &DatabaseConfig, path: &Path) -> Result<DatabaseConnection, DbErr> {
+    connect(config, 1, options(config, path)).await
+}
+
+async fn connect_readers(config: &DatabaseConfig, path: &Path) -> Result<DatabaseConnection, DbErr> {
+    connect(config, config.readers, options(config, path).pragma("query_only", "on")).await
+}
+
+/// Refuses libraries that lose data with several connections, and settings that did not take.
+async fn check_engine(writer: &DatabaseConnection) -> Result<(), DatabaseError> {
+    let version: String = ask(writer, "SELECT sqlite_version()").await?;
+    if !is_sound(&version) {
+        return Err(DatabaseError::fault(format!(
+            "SQLite {version} may lose commits: at least 3.51.3 is needed, and not 3.52.0"
+        )));
+    }
+    let synchronous: i64 = ask(writer, "PRAGMA synchronous").await?;
+    let journal: String = ask(writer, "PRAGMA journal_mode").await?;
+    if synchronous < 2 || journal != "wal" {
+        return Err(DatabaseError::fault(format!(
+            "the file does not take synchronous=FULL and the write-ahead log (got {synchronous} and {journal})"
+        )));
+    }
+    Ok(())
+}
+
+/// Source: the WAL-reset bug of <https://sqlite.org/wal.html>, repaired in 3.51.3; 3.52.0 was withdrawn.
+fn is_sound(version: &str) -> bool {
+    let parts: Vec<u32> = version.split('.').map_while(|part| part.parse().ok()).collect();
+    parts >= vec![3, 51, 3] && parts != [3, 52, 0]
+}
+
+async fn check_file(writer: &DatabaseConnection, path: &Path) -> Result<(), DatabaseError> {
+    let small = path.metadata().is_ok_and(|metadata| metadata.len() <= CHECKED_BYTES);
+    let question =
+        if small { "PRAGMA quick_check(1)" } else { "SELECT 'ok' FROM (SELECT count(*) FROM sqlite_schema)" };
+    let answer: String = match ask(writer, question).await {
+        Ok(answer) => answer,
+        Err(DatabaseError::Fault(source)) => return Err(damaged(path, source)),
+        Err(other) => return Err(other),
+    };
+    if answer == "ok" { Ok(()) } else { Err(damaged(path, DbErr::Custom(answer))) }
+}
+
+async fn ask<T: sea_orm::TryGetable>(connection: &DatabaseConnection, sql: &str) -> Result<T, DatabaseError> {
+    let row = connection.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await;
+    let row = row.map_err(DatabaseError::from_db_err)?;
+    let row = row.ok_or_else(|| DatabaseError::fault(format!("no answer to {sql}")))?;
+    row.try_get_by_index(0).map_err(DatabaseError::from_db_err)
+}
+
+/// The lock on the file keeps others out meanwhile.
+async fn bring_up<M: MigratorTrait + 'static>(writer: &DatabaseConnection, migrate: bool) -> Result<(), DatabaseError> {
+    let standing = schema::check::<M>(writer).await?;
+    if !(migrate && matches!(standing, Standing::Older(_))) {
+        return standing.check();
+    }
+    let transaction = writer.begin().await.map_err(DatabaseError::from_db_err)?;
+    schema::upgrade::<M>(&transaction).await?;
+    transaction.commit().await.map_err(DatabaseError::from_db_err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_loses_commits_is_refused() {
+        for (version, sound) in [
+            ("3.51.2", false),
+            ("3.51.3", true),
+            ("3.52.0", false),
+            ("3.52.1", true),
+            ("3.46.0", false),
+            ("4.0.0", true),
+        ] {
+            assert_eq!(is_sound(version), sound, "{version}");
+        }
+    }
+}

@@ -1,12 +1,14 @@
 //! One store on two engines: SQLite with one writer lane and group commit, PostgreSQL with a bounded pool.
 //!
 //! Begin with [`Database`]. [`DatabaseConfig`] has the settings, [`DatabaseError`] says how the store can fail.
-//! Below it: `sqlite` opens the file and `lane` writes to it; `postgres` keeps the pool and watches over the server;
-//! `schema` brings migrations in.
+//! Below it: `sqlite` opens the file and `lane` writes to it; `postgres` watches over the server; `pool` lends
+//! `connection`s; `schema` brings migrations in.
 
 mod config;
+mod connection;
 mod error;
 mod lane;
+mod pool;
 mod postgres;
 mod schema;
 mod sqlite;
@@ -15,10 +17,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
+use sea_orm::DbErr;
 use sea_orm_migration::MigratorTrait;
 
 pub use self::config::DatabaseConfig;
+pub use self::connection::Connection;
 pub use self::error::DatabaseError;
 use self::postgres::Postgres;
 use self::sqlite::Sqlite;
@@ -90,18 +93,35 @@ impl Database {
         }
     }
 
-    /// Reads. Runs on a reader connection; a transaction, if one is needed, is the work's own. One statement needs none.
+    /// Reads, on a connection that cannot write. Each statement sees what was committed before it; where several must
+    /// see the same, use [`Database::snapshot`].
     ///
     /// # Errors
     /// If the store fails.
     pub async fn read<T, W>(&self, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
-        W: for<'a> FnOnce(&'a DatabaseConnection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
+        W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
     {
         match &self.0 {
-            Store::Sqlite(store) => store.read(work).await,
-            Store::Postgres(store) => store.read(work).await,
+            Store::Sqlite(store) => store.read(None, work).await,
+            Store::Postgres(store) => store.read(None, work).await,
+        }
+    }
+
+    /// Reads as [`Database::read`], and all of its statements see the same state of the store. Costs two statements
+    /// more.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn snapshot<T, W>(&self, work: W) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
+    {
+        match &self.0 {
+            Store::Sqlite(store) => store.read(Some(sqlite::SNAPSHOT), work).await,
+            Store::Postgres(store) => store.read(Some(postgres::SNAPSHOT), work).await,
         }
     }
 
@@ -117,7 +137,7 @@ impl Database {
     pub async fn write<T, W>(&self, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
-        W: for<'a> Fn(&'a DatabaseTransaction) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
+        W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
     {
         match &self.0 {
             Store::Sqlite(store) => store.write(work).await,

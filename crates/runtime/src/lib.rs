@@ -1,5 +1,6 @@
 //! What every server needs that is nobody's business logic.
 
+pub mod batch;
 pub mod command;
 pub mod config;
 pub mod database;

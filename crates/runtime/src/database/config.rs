@@ -23,6 +23,8 @@ pub struct DatabaseConfig {
     pub connect_timeout: Duration,
     /// PostgreSQL: the server ends a statement after this time.
     pub statement_timeout: Duration,
+    /// A unit of work ends after this time, its connection with it.
+    pub work_timeout: Duration,
     /// PostgreSQL: a connection is replaced at this age.
     pub max_lifetime: Duration,
     /// SQLite: connections that read at the same time.
@@ -81,6 +83,12 @@ impl DatabaseConfig {
                 milliseconds(100, 600_000),
                 "PostgreSQL: end a statement after this time",
             ),
+            work_timeout: reader.duration(
+                "database.work_timeout",
+                default.work_timeout,
+                milliseconds(100, 600_000),
+                "end a unit of work after this time, all of its statements together",
+            ),
             max_lifetime: reader.duration(
                 "database.max_lifetime",
                 default.max_lifetime,
@@ -137,6 +145,7 @@ impl DatabaseConfig {
             acquire_timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(5),
+            work_timeout: Duration::from_secs(10),
             max_lifetime: Duration::from_secs(30 * 60),
             readers: 4,
             write_queue: 1_024,

@@ -117,7 +117,7 @@ impl DatabaseError {
     }
 }
 
-/// An error of the driver in the shape of the mapper above it.
-pub(super) fn from_sqlx(error: sqlx::Error) -> DatabaseError {
-    DatabaseError::from_db_err(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
+/// An error of the driver while connecting, in the shape of the mapper above it.
+pub(super) fn connecting(error: sqlx::Error) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))
 }

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait as _,
-};
+use sea_orm::DbErr;
+use sea_orm::error::RuntimeErr;
 use tokio::sync::{mpsc, oneshot};
 
+use super::connection::Connection;
 use super::error::Class;
+use super::pool::Connect;
 use super::{DatabaseError, Outcome};
 
 /// The door to the writer.
@@ -34,15 +34,12 @@ enum Request {
     Close(oneshot::Sender<()>),
 }
 
-/// Opens a new writer connection.
-pub(super) type Connect = Box<dyn Fn() -> BoxFuture<'static, Result<DatabaseConnection, DbErr>> + Send + Sync>;
-
 impl Lane {
     /// Starts the writer. It ends with [`Lane::close`], or when the last door is dropped.
-    pub(super) fn start(writer: DatabaseConnection, connect: Connect, queue: usize, group: usize) -> Self {
+    pub(super) fn start(writer: Connection, connect: Connect, queue: usize, group: usize) -> Self {
         let (sender, receiver) = mpsc::channel(queue);
         let state = Arc::new(State::default());
-        let lane = Writer { writer, connect, state: Arc::clone(&state), broken: false };
+        let lane = Writer { writer: Some(writer), connect, state: Arc::clone(&state) };
         tokio::spawn(lane.run(receiver, group));
         Self { queue: sender, state }
     }
@@ -51,7 +48,7 @@ impl Lane {
     pub(super) async fn write<T, W>(&self, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
-        W: for<'a> Fn(&'a DatabaseTransaction) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
+        W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
     {
         if self.is_stopped() {
             return Err(DatabaseError::unavailable("writing stopped after the disk failed"));
@@ -85,7 +82,7 @@ impl Lane {
 
 /// A unit of work whose type of result the writer need not know.
 trait Job: Send {
-    fn run<'a>(&'a mut self, transaction: &'a DatabaseTransaction) -> BoxFuture<'a, Result<Decision, DbErr>>;
+    fn run<'a>(&'a mut self, connection: &'a Connection) -> BoxFuture<'a, Result<Decision, DbErr>>;
     fn finish(self: Box<Self>, result: Result<(), DatabaseError>);
 }
 
@@ -104,12 +101,12 @@ struct Unit<T, W> {
 impl<T, W> Job for Unit<T, W>
 where
     T: Send + 'static,
-    W: for<'a> Fn(&'a DatabaseTransaction) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
+    W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
 {
-    fn run<'a>(&'a mut self, transaction: &'a DatabaseTransaction) -> BoxFuture<'a, Result<Decision, DbErr>> {
+    fn run<'a>(&'a mut self, connection: &'a Connection) -> BoxFuture<'a, Result<Decision, DbErr>> {
         Box::pin(async move {
             self.value = None;
-            let work = AssertUnwindSafe(async { (self.work)(transaction).await }).catch_unwind();
+            let work = AssertUnwindSafe(async { (self.work)(connection).await }).catch_unwind();
             let outcome = work.await.map_err(|_panic| DbErr::Custom("the work panicked".to_owned()))??;
             let (value, decision) = match outcome {
                 Outcome::Commit(value) => (value, Decision::Commit),
@@ -129,16 +126,15 @@ where
 }
 
 struct Writer {
-    writer: DatabaseConnection,
+    /// None after a failure that may have left it inside a transaction.
+    writer: Option<Connection>,
     connect: Connect,
     state: Arc<State>,
-    /// Whether the connection may be inside a transaction that is not ours.
-    broken: bool,
 }
 
 /// What became of a group.
 enum Grouped {
-    /// Committed; the failed ones of the group are named by their error.
+    /// Committed, but for those whose own error undid them.
     Committed(Vec<Result<(), DbErr>>),
     /// Nothing was kept, so that each may run alone.
     Undone(DbErr),
@@ -169,12 +165,9 @@ impl Writer {
         }
     }
 
-    /// Runs `jobs` in one transaction, and if that fails for all of them and undid everything, each in its own.
+    /// Runs `jobs` in one transaction, and if that undid all of them for the sake of one, each in its own.
     async fn answer(&mut self, mut jobs: Vec<Box<dyn Job>>) {
-        if jobs.is_empty() {
-            return;
-        }
-        match self.group(&mut jobs).await {
+        match self.transact(&mut jobs).await {
             Grouped::Committed(results) => {
                 for (job, result) in jobs.into_iter().zip(results) {
                     job.finish(result.map_err(DatabaseError::from_db_err));
@@ -193,98 +186,108 @@ impl Writer {
         }
     }
 
-    async fn group(&mut self, jobs: &mut [Box<dyn Job>]) -> Grouped {
-        let transaction = match self.begin().await {
-            Ok(transaction) => transaction,
-            Err(error) => return self.failed(error, Grouped::Undone),
+    async fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Grouped {
+        if self.state.stopped.load(Ordering::Acquire) {
+            return Grouped::Unknown(DbErr::Conn(RuntimeErr::Internal("writing stopped".to_owned())));
+        }
+        let mut writer = match self.writer().await {
+            Ok(writer) => writer,
+            Err(error) => return Grouped::Unknown(error),
         };
-        if let [job] = jobs {
-            return match job.run(&transaction).await {
-                Ok(Decision::Commit) => self.commit(transaction, vec![Ok(())]).await,
-                Ok(Decision::Rollback) => self.roll_back(transaction, Ok(())).await,
-                Err(error) => self.roll_back(transaction, Err(error)).await,
-            };
-        }
-        let mut results = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            match in_savepoint(&transaction, job.as_mut()).await {
-                Ok(result) => results.push(result),
-                // The engine rolled the whole transaction back, as it does on a full disk.
-                Err(error) => return self.failed(error, Grouped::Undone),
-            }
-        }
-        self.commit(transaction, results).await
-    }
-
-    async fn begin(&mut self) -> Result<DatabaseTransaction, DbErr> {
-        if self.broken {
-            self.writer = (self.connect)().await?;
-            self.broken = false;
-        }
-        let immediate = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
+        let grouped = match jobs {
+            [] => Grouped::Committed(Vec::new()),
+            [job] => alone(&mut writer, job.as_mut()).await,
+            jobs => together(&mut writer, jobs).await,
         };
-        self.writer.begin_with_options(immediate).await
-    }
-
-    async fn commit(&mut self, transaction: DatabaseTransaction, results: Vec<Result<(), DbErr>>) -> Grouped {
-        match transaction.commit().await {
-            Ok(()) => {
+        match &grouped {
+            Grouped::Committed(results) => {
+                self.writer = Some(writer);
                 self.state.commits.fetch_add(1, Ordering::AcqRel);
-                Grouped::Committed(results)
+                results.iter().filter_map(|result| result.as_ref().err()).for_each(|error| self.look_at(error));
             }
-            // Full disk, a lock, a deferred constraint: the engine says that nothing was kept.
-            Err(error) if matches!(Class::of(&error), Class::Fault | Class::Contended | Class::Overloaded) => {
-                self.failed(error, Grouped::Undone)
-            }
-            Err(error) => self.failed(error, Grouped::Unknown),
+            // The connection may still be inside the transaction: dropping it ends both.
+            Grouped::Undone(error) | Grouped::Unknown(error) => self.look_at(error),
+        }
+        grouped
+    }
+
+    async fn writer(&mut self) -> Result<Connection, DbErr> {
+        match self.writer.take() {
+            Some(writer) => Ok(writer),
+            None => (self.connect)().await,
         }
     }
 
-    async fn roll_back(&mut self, transaction: DatabaseTransaction, result: Result<(), DbErr>) -> Grouped {
-        if let Err(error) = transaction.rollback().await {
-            // The result stands: without a commit nothing is kept.
-            tracing::debug!(error = %error, "rollback failed");
-            self.broken = true;
-        }
-        if let Err(error) = &result {
-            self.look_at(error);
-        }
-        Grouped::Committed(vec![result])
-    }
-
-    fn failed(&mut self, error: DbErr, grouped: fn(DbErr) -> Grouped) -> Grouped {
-        self.broken = true;
-        self.look_at(&error);
-        grouped(error)
-    }
-
-    fn look_at(&mut self, error: &DbErr) {
+    fn look_at(&self, error: &DbErr) {
         if Class::of(error) == Class::Untrusted && !self.state.stopped.swap(true, Ordering::AcqRel) {
             tracing::error!(error = %error, "the disk failed to keep data: writing stops until a restart, check the disk");
         }
     }
 
-    async fn end(self) {
-        // Not fatal: the next start reads the log.
+    async fn end(mut self) {
+        let Some(mut writer) = self.writer.take() else { return };
         for sql in ["PRAGMA optimize", "PRAGMA wal_checkpoint(TRUNCATE)"] {
-            if let Err(error) = self.writer.execute_unprepared(sql).await {
+            // Not fatal: the next start reads the log.
+            if let Err(error) = writer.control(sql).await {
                 tracing::warn!(error = %error, "{sql} failed while closing");
             }
         }
-        self.writer.close().await.ok();
+        writer.close().await;
     }
 }
 
-/// The inner result is the job's; the outer one fails if the transaction around it is lost.
-async fn in_savepoint(transaction: &DatabaseTransaction, job: &mut dyn Job) -> Result<Result<(), DbErr>, DbErr> {
-    transaction.execute_unprepared("SAVEPOINT unit").await?;
-    let result = job.run(transaction).await;
-    let end = match result {
-        Ok(Decision::Commit) => "RELEASE unit",
-        Ok(Decision::Rollback) | Err(_) => "ROLLBACK TO unit; RELEASE unit",
-    };
-    transaction.execute_unprepared(end).await?;
-    Ok(result.map(|_decision| ()))
+/// One unit of work in a transaction that needs no savepoint.
+async fn alone(writer: &mut Connection, job: &mut dyn Job) -> Grouped {
+    if let Err(error) = writer.control("BEGIN IMMEDIATE").await {
+        return Grouped::Undone(error);
+    }
+    let result = job.run(writer).await;
+    match result {
+        Ok(Decision::Commit) => match writer.control("COMMIT").await {
+            Ok(()) => Grouped::Committed(vec![Ok(())]),
+            Err(error) => not_committed(error),
+        },
+        Ok(Decision::Rollback) | Err(_) => match writer.control("ROLLBACK").await {
+            Ok(()) => Grouped::Committed(vec![result.map(|_| ())]),
+            // The engine has rolled back already, as it does on a full disk: the job's own error tells why.
+            Err(error) => Grouped::Undone(result.err().unwrap_or(error)),
+        },
+    }
+}
+
+/// Several units of work, each in its savepoint. Statements of control go together, for each costs two hops between
+/// threads.
+async fn together(writer: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Grouped {
+    if let Err(error) = writer.control("BEGIN IMMEDIATE; SAVEPOINT unit").await {
+        return Grouped::Undone(error);
+    }
+    let mut results = Vec::with_capacity(jobs.len());
+    let last = jobs.len() - 1;
+    for (position, job) in jobs.iter_mut().enumerate() {
+        let result = job.run(writer).await;
+        let keep = matches!(result, Ok(Decision::Commit));
+        results.push(result.map(|_decision| ()));
+        let ended = match (keep, position == last) {
+            (true, false) => writer.control("RELEASE unit; SAVEPOINT unit").await,
+            (false, false) => writer.control("ROLLBACK TO unit").await,
+            (true, true) => writer.control("COMMIT").await,
+            (false, true) => writer.control("ROLLBACK TO unit; COMMIT").await,
+        };
+        match ended {
+            Ok(()) => {}
+            Err(error) if position == last => return not_committed(error),
+            // The engine rolled the whole transaction back.
+            Err(error) => return Grouped::Undone(error),
+        }
+    }
+    Grouped::Committed(results)
+}
+
+/// A commit that failed for want of space, for a lock or for a deferred constraint kept nothing. After a failed sync
+/// the log may hold it none the less, and the next start would find it there.
+fn not_committed(error: DbErr) -> Grouped {
+    match Class::of(&error) {
+        Class::Fault | Class::Contended | Class::Overloaded => Grouped::Undone(error),
+        Class::Lost | Class::Untrusted => Grouped::Unknown(error),
+    }
 }

@@ -1,113 +1,124 @@
 //! The shared engine: a bounded pool, and a watch over the server that is behind it.
 
+use std::error::Error;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sea_orm::sqlx::postgres::PgConnectOptions;
-use sea_orm::sqlx::{self, ConnectOptions as _, Connection as _};
+use sea_orm::sqlx::{ConnectOptions as _, Executor as _};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
-    TransactionTrait as _,
+    ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait as _,
 };
 use sea_orm_migration::MigratorTrait;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::error::{Class, from_sqlx};
+use super::connection::Connection;
+use super::error::{Class, connecting};
+use super::pool::{Around, Bounds, Connect, Lease, Pool, overdue};
 use super::schema::{self, Standing};
 use super::{DatabaseConfig, DatabaseError, Outcome};
 use crate::detached::detached;
 
-/// Times that a transaction is tried when others win.
+/// All statements see the state at the first one.
+pub(super) const SNAPSHOT: Around =
+    Around { before: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", after: "COMMIT" };
+/// How often a transaction is tried when others win.
 const TRIES: u32 = 4;
 /// The first wait between two tries is drawn from zero to this, the next from twice as much.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
-/// Waits between two looks at a server that is down.
+/// Waits between two looks at a server that is down, drawn from half of it to all.
 const LOOK_AGAIN: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(1);
-/// "Idle" connections are asked whether they live before they are used again.
-const ASK_AFTER: Duration = Duration::from_secs(30);
-/// Which lock keeps replicas from migrating at the same time; a number of our own, the same in every version.
+/// A connection that was unused for this long may have lost its server.
+const DOUBT_AFTER: Duration = Duration::from_secs(1);
+/// Keeps replicas from migrating at the same time; a number of our own, the same in every version.
 const MIGRATION_LOCK: i64 = 0x6d69_6772_6174_6521;
-
-const STARTING: u8 = 0;
-const READY: u8 = 1;
-const DOWN: u8 = 2;
-const CLOSED: u8 = 3;
 
 /// A store on a server.
 #[derive(Debug)]
 pub(super) struct Postgres {
     config: DatabaseConfig,
     options: PgConnectOptions,
-    pool: RwLock<DatabaseConnection>,
+    pool: Arc<Pool>,
+    /// A connection for [`Postgres::is_ready`] alone: a pool that is used up is not a server that is down.
+    probe: Mutex<Option<Connection>>,
     state: AtomicU8,
+    /// Somebody lost a connection.
     suspect: Notify,
     closed: CancellationToken,
     commits: Arc<AtomicU64>,
 }
 
+/// Where the server stands; in [`Postgres::state`].
+mod state {
+    /// Not reached yet, or its schema is not in place.
+    pub(super) const STARTING: u8 = 0;
+    pub(super) const READY: u8 = 1;
+    pub(super) const DOWN: u8 = 2;
+    pub(super) const CLOSED: u8 = 3;
+}
+
 impl Postgres {
     pub(super) async fn open<M: MigratorTrait + 'static>(config: &DatabaseConfig) -> Result<Arc<Self>, DatabaseError> {
         let options = options(config)?;
-        let pool = pool(config, &options).await?;
+        let bounds = Bounds {
+            size: config.connections,
+            wait: config.acquire_timeout,
+            lifetime: config.max_lifetime,
+            doubt_after: DOUBT_AFTER,
+            work: config.work_timeout,
+        };
         let store = Arc::new(Self {
             config: config.clone(),
+            pool: Pool::new(bounds, connector(config, sessions(config, &options))),
             options,
-            pool: RwLock::new(pool),
-            state: AtomicU8::new(STARTING),
+            probe: Mutex::default(),
+            state: AtomicU8::new(state::STARTING),
             suspect: Notify::new(),
             closed: CancellationToken::new(),
             commits: Arc::default(),
         });
-        match store.look::<M>().await {
-            Ok(()) => {}
-            Err(error @ DatabaseError::Fault(_)) if !matches!(error, DatabaseError::Fault(DbErr::Migration(_))) => {
+        if let Err(error) = store.look::<M>().await {
+            if matches!(error, DatabaseError::Fault(_)) {
                 return Err(error);
             }
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the database cannot be used yet, trying again"
-                );
-                store.suspect.notify_one();
-            }
+            tracing::warn!(
+                error = &error as &dyn Error,
+                "the database cannot be used yet: trying again in the background"
+            );
+            store.suspect.notify_one();
         }
         tokio::spawn(Arc::clone(&store).watch::<M>());
         Ok(store)
     }
 
-    pub(super) async fn read<T, W>(self: &Arc<Self>, work: W) -> Result<T, DatabaseError>
+    pub(super) async fn read<T, W>(&self, around: Option<Around>, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
-        W: for<'a> FnOnce(&'a DatabaseConnection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
+        W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
     {
-        let pool = self.usable()?;
-        let result = detached(async move { work(&pool).await }).await;
+        self.usable()?;
+        let result = detached(Arc::clone(&self.pool).run(around, work)).await;
         self.judge(result.map_err(|panicked| DatabaseError::fault(panicked.to_string()))?)
     }
 
-    pub(super) async fn write<T, W>(self: &Arc<Self>, work: W) -> Result<T, DatabaseError>
+    pub(super) async fn write<T, W>(&self, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
-        W: for<'a> Fn(&'a DatabaseTransaction) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
+        W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
     {
-        let pool = self.usable()?;
-        let commits = Arc::clone(&self.commits);
-        let result = detached(async move { transact_until_won(&pool, &work, &commits).await }).await;
+        self.usable()?;
+        let (pool, commits, within) = (Arc::clone(&self.pool), Arc::clone(&self.commits), self.config.work_timeout);
+        let result = detached(async move { transact_until_won(&pool, &work, &commits, within).await }).await;
         self.judge(result.map_err(|panicked| DatabaseError::fault(panicked.to_string()))?)
     }
 
     pub(super) async fn is_ready(&self, within: Duration) -> bool {
-        let Ok(pool) = self.usable() else { return false };
-        let answered = timeout(within, pool.execute_unprepared("SELECT 1")).await;
-        if let Ok(Err(error)) = &answered {
-            self.suspect_if_lost(error);
-        }
-        matches!(answered, Ok(Ok(_)))
+        self.usable().is_ok() && self.answers(within).await
     }
 
     pub(super) fn commits(&self) -> u64 {
@@ -115,154 +126,183 @@ impl Postgres {
     }
 
     pub(super) async fn close(&self) {
-        self.state.store(CLOSED, Ordering::Release);
+        self.state.store(state::CLOSED, Ordering::Release);
         self.closed.cancel();
-        let pool = self.pool();
-        pool.close_by_ref().await.ok();
-    }
-
-    fn pool(&self) -> DatabaseConnection {
-        self.pool.read().expect("nobody panics while holding the pool").clone()
-    }
-
-    fn usable(&self) -> Result<DatabaseConnection, DatabaseError> {
-        match self.state.load(Ordering::Acquire) {
-            READY => Ok(self.pool()),
-            STARTING => {
-                Err(DatabaseError::unavailable("the database was not reached yet, or its schema is not in place"))
-            }
-            DOWN => Err(DatabaseError::unavailable("the database is down")),
-            _ => Err(DatabaseError::unavailable("the store is closed")),
+        self.pool.close(self.config.work_timeout).await;
+        if let Some(probe) = self.probe.lock().await.take() {
+            timeout(self.config.connect_timeout, probe.close()).await.ok();
         }
+    }
+
+    fn usable(&self) -> Result<(), DatabaseError> {
+        Err(DatabaseError::unavailable(match self.state.load(Ordering::Acquire) {
+            state::READY => return Ok(()),
+            state::STARTING => "the database was not reached yet, or its schema is not in place",
+            state::DOWN => "the database is down",
+            _ => "the store is closed",
+        }))
     }
 
     fn judge<T>(&self, result: Result<T, DbErr>) -> Result<T, DatabaseError> {
         result.map_err(|error| {
-            self.suspect_if_lost(&error);
+            if Class::of(&error) == Class::Lost {
+                self.suspect.notify_one();
+            }
             DatabaseError::from_db_err(error)
         })
     }
 
-    fn suspect_if_lost(&self, error: &DbErr) {
-        if Class::of(error) == Class::Lost {
-            self.suspect.notify_one();
-        }
+    async fn answers(&self, within: Duration) -> bool {
+        let answered = timeout(within, async {
+            let mut slot = self.probe.lock().await;
+            // Not put back if it fails or this is dropped.
+            let mut probe = match slot.take() {
+                Some(probe) => probe,
+                None => self.options.connect().await.map_err(connecting)?.into(),
+            };
+            probe.control("SELECT 1").await?;
+            *slot = Some(probe);
+            Ok(())
+        });
+        self.judge(answered.await.unwrap_or_else(|_| Err(overdue()))).is_ok()
     }
 
-    /// Looks at the server whenever somebody lost a connection, and again until it answers.
+    /// Looks at the server whenever somebody lost a connection, and again until it can be used.
     async fn watch<M: MigratorTrait + 'static>(self: Arc<Self>) {
-        loop {
+        let suspected = || async {
             tokio::select! {
-                () = self.closed.cancelled() => return,
-                () = self.suspect.notified() => {}
+                () = self.closed.cancelled() => false,
+                () = self.suspect.notified() => true,
             }
+        };
+        while suspected().await {
             let mut wait = *LOOK_AGAIN.start();
             while let Err(error) = self.look::<M>().await {
-                let was = self.state.compare_exchange(READY, DOWN, Ordering::AcqRel, Ordering::Acquire);
-                if was.is_ok() {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the database is down");
+                let fell = self.state.compare_exchange(state::READY, state::DOWN, Ordering::AcqRel, Ordering::Acquire);
+                if fell.is_ok() {
+                    tracing::error!(
+                        error = &error as &dyn Error,
+                        "the database is down: trying again in the background"
+                    );
+                } else {
+                    tracing::debug!(error = &error as &dyn Error, "the database still cannot be used");
                 }
                 tokio::select! {
                     () = self.closed.cancelled() => return,
-                    () = sleep(jittered(wait)) => {}
+                    () = sleep(wait / 2 + jittered(wait / 2)) => {}
                 }
                 wait = (wait * 2).min(*LOOK_AGAIN.end());
             }
         }
     }
 
-    /// Asks the server whether it can be used, and begins with new connections if so: the old ones may be dead.
+    /// Asks the server whether it can be used, and begins with new connections if so, for the old ones may be dead.
     async fn look<M: MigratorTrait + 'static>(&self) -> Result<(), DatabaseError> {
-        let reached = timeout(self.config.connect_timeout, self.options.connect()).await;
-        let reached = reached.map_err(|_| DatabaseError::unavailable("no connection to the database in time"))?;
-        reached.map_err(from_sqlx)?.close().await.ok();
-        let pool = pool(&self.config, &self.options).await?;
-        bring_up::<M>(&pool, self.config.migrate_on_start).await?;
-        let old = std::mem::replace(&mut *self.pool.write().expect("nobody panics while holding the pool"), pool);
-        tokio::spawn(async move { old.close_by_ref().await });
-        let was = self.state.swap(READY, Ordering::AcqRel);
-        if was == CLOSED {
-            self.state.store(CLOSED, Ordering::Release);
-        } else if was != READY {
-            tracing::info!("the database is up");
+        // The mapper's pool waits for a server that refuses; a look of our own returns at once.
+        let first = timeout(self.config.connect_timeout, self.options.connect()).await;
+        let first = first.map_err(|_| DatabaseError::from_db_err(overdue()))?;
+        Connection::from(first.map_err(|error| DatabaseError::from_db_err(connecting(error)))?).close().await;
+        bring_up::<M>(&self.config, &self.options, self.config.migrate_on_start).await?;
+        self.pool.renew();
+        for from in [state::STARTING, state::DOWN] {
+            if self.state.compare_exchange(from, state::READY, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                tracing::info!("the database can be used");
+            }
         }
         Ok(())
     }
 }
 
+/// Brings the schema up to date, whatever the settings say about it.
 pub(super) async fn migrate<M: MigratorTrait + 'static>(config: &DatabaseConfig) -> Result<(), DatabaseError> {
-    let pool = pool(config, &options(config)?).await?;
-    let done = bring_up::<M>(&pool, true).await;
-    pool.close().await.ok();
+    bring_up::<M>(config, &options(config)?, true).await
+}
+
+async fn bring_up<M: MigratorTrait + 'static>(
+    config: &DatabaseConfig,
+    options: &PgConnectOptions,
+    migrate: bool,
+) -> Result<(), DatabaseError> {
+    let store = mapper(config, options).await.map_err(DatabaseError::from_db_err)?;
+    let done = match schema::check::<M>(&store).await {
+        Ok(Standing::Older(_)) if migrate => upgrade_alone::<M>(&store).await,
+        // Somebody else will bring it up; until then the store waits.
+        Ok(standing @ Standing::Older(_)) => standing.check().map_err(|error| match error {
+            DatabaseError::Fault(source) => DatabaseError::Unavailable(source),
+            other => other,
+        }),
+        Ok(standing) => standing.check(),
+        Err(error) => Err(error),
+    };
+    store.close().await.ok();
     done
 }
 
-async fn bring_up<M: MigratorTrait + 'static>(pool: &DatabaseConnection, migrate: bool) -> Result<(), DatabaseError> {
-    let standing = schema::check::<M>(pool).await?;
-    if !matches!(standing, Standing::Older(_)) {
-        return standing.check();
-    }
-    if !migrate {
-        return match standing.check() {
-            Err(DatabaseError::Fault(source)) => Err(DatabaseError::Unavailable(source)),
-            other => other,
-        };
-    }
-    let transaction = pool.begin().await.map_err(DatabaseError::from_db_err)?;
-    // Migrations may take long; whoever waits for another replica's waits at most a minute, then looks again.
-    transaction
-        .execute_unprepared("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'")
-        .await
-        .map_err(DatabaseError::from_db_err)?;
-    let lock = Statement::from_sql_and_values(
-        DbBackend::Postgres,
-        "SELECT pg_advisory_xact_lock($1)",
-        [MIGRATION_LOCK.into()],
-    );
+/// Applies what is missing under a lock that a crash releases; every migration is in the one transaction.
+async fn upgrade_alone<M: MigratorTrait + 'static>(store: &DatabaseConnection) -> Result<(), DatabaseError> {
+    let transaction = store.begin().await.map_err(DatabaseError::from_db_err)?;
+    let lock = "SELECT pg_advisory_xact_lock($1)";
+    let lock = Statement::from_sql_and_values(DbBackend::Postgres, lock, [MIGRATION_LOCK.into()]);
     transaction.query_one_raw(lock).await.map_err(DatabaseError::from_db_err)?;
     schema::upgrade::<M>(&transaction).await?;
     transaction.commit().await.map_err(DatabaseError::from_db_err)
 }
 
 /// Tries again while others win.
-async fn transact_until_won<T, W>(pool: &DatabaseConnection, work: &W, commits: &AtomicU64) -> Result<T, DbErr>
+async fn transact_until_won<T, W>(pool: &Arc<Pool>, work: &W, commits: &AtomicU64, within: Duration) -> Result<T, DbErr>
 where
-    W: for<'a> Fn(&'a DatabaseTransaction) -> BoxFuture<'a, Result<Outcome<T>, DbErr>>,
+    W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>>,
 {
     let mut wait = FIRST_WAIT;
     for _ in 1..TRIES {
-        match transact(pool, work, commits).await {
+        match lend_and_transact(pool, work, commits, within).await {
             Err(error) if Class::of(&error) == Class::Contended => sleep(jittered(wait)).await,
             result => return result,
         }
         wait *= 2;
     }
-    transact(pool, work, commits).await
+    lend_and_transact(pool, work, commits, within).await
 }
 
-async fn transact<T, W>(pool: &DatabaseConnection, work: &W, commits: &AtomicU64) -> Result<T, DbErr>
+async fn lend_and_transact<T, W>(pool: &Arc<Pool>, work: &W, commits: &AtomicU64, within: Duration) -> Result<T, DbErr>
 where
-    W: for<'a> Fn(&'a DatabaseTransaction) -> BoxFuture<'a, Result<Outcome<T>, DbErr>>,
+    W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>>,
 {
-    let transaction = pool.begin().await?;
-    match work(&transaction).await {
-        Ok(Outcome::Commit(value)) => {
-            transaction.commit().await?;
-            commits.fetch_add(1, Ordering::AcqRel);
-            Ok(value)
-        }
-        Ok(Outcome::Rollback(value)) => transaction.rollback().await.map(|()| value),
-        Err(error) => {
-            transaction.rollback().await.ok();
-            Err(error)
-        }
+    let mut lease = pool.lease().await?;
+    // Dropped in the middle, by the time or by a panic, the lease is closed: the server rolls back.
+    let (result, ended) = timeout(within, transact(&mut lease, work)).await.map_err(|_| overdue())?;
+    if ended {
+        lease.give_back();
+    }
+    if let Ok((_, true)) = &result {
+        commits.fetch_add(1, Ordering::AcqRel);
+    }
+    result.map(|(value, _committed)| value)
+}
+
+/// The work's value and whether it was committed; and whether the connection is out of the transaction.
+async fn transact<T, W>(lease: &mut Lease, work: &W) -> (Result<(T, bool), DbErr>, bool)
+where
+    W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>>,
+{
+    if let Err(error) = lease.control("BEGIN READ WRITE").await {
+        return (Err(error), false);
+    }
+    match work(lease).await {
+        // In a transaction that a statement has broken COMMIT would roll back without a word; SELECT fails there.
+        Ok(Outcome::Commit(value)) => match lease.control("SELECT 1; COMMIT").await {
+            Ok(()) => (Ok((value, true)), true),
+            Err(error) => (Err(error), lease.control("ROLLBACK").await.is_ok()),
+        },
+        Ok(Outcome::Rollback(value)) => (Ok((value, false)), lease.control("ROLLBACK").await.is_ok()),
+        Err(error) => (Err(error), lease.control("ROLLBACK").await.is_ok()),
     }
 }
 
 /// A wait drawn from zero to `most`, so that those who met once do not meet again.
 fn jittered(most: Duration) -> Duration {
-    let drawn = u32::try_from(uuid::Uuid::new_v4().as_u128() & 0xffff).unwrap_or(0);
-    most * drawn / 0xffff
+    let drawn = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
+    most * drawn / 255
 }
 
 fn options(config: &DatabaseConfig) -> Result<PgConnectOptions, DatabaseError> {
@@ -273,33 +313,48 @@ fn options(config: &DatabaseConfig) -> Result<PgConnectOptions, DatabaseError> {
     let program = program.as_deref().and_then(|path| path.file_stem()).map(|name| name.to_string_lossy().into_owned());
     Ok(options
         .application_name(program.as_deref().unwrap_or("service"))
-        .options([("statement_timeout", config.statement_timeout.as_millis().to_string())])
         .statement_cache_capacity(256)
         .disable_statement_logging())
 }
 
-async fn pool(config: &DatabaseConfig, options: &PgConnectOptions) -> Result<DatabaseConnection, DatabaseError> {
-    let options = options.clone();
+/// Sessions of the pool: what reads cannot write, and nothing stays for ever.
+fn sessions(config: &DatabaseConfig, options: &PgConnectOptions) -> PgConnectOptions {
+    let milliseconds = |duration: Duration| duration.as_millis().to_string();
+    options.clone().options([
+        ("default_transaction_read_only", "on".to_owned()),
+        ("statement_timeout", milliseconds(config.statement_timeout)),
+        ("idle_in_transaction_session_timeout", milliseconds(config.work_timeout)),
+    ])
+}
+
+fn connector(config: &DatabaseConfig, options: PgConnectOptions) -> Connect {
+    let within = config.connect_timeout;
+    Box::new(move || {
+        let options = options.clone();
+        Box::pin(async move {
+            let connected = timeout(within, async {
+                let mut connection = options.connect().await?;
+                // What was acknowledged must be on disk, whatever the server's or the role's default is.
+                let durable = "SELECT set_config('synchronous_commit', 'on', false) \
+                               WHERE current_setting('synchronous_commit') = 'off'";
+                connection.execute(durable).await?;
+                Ok(connection)
+            });
+            connected.await.map_err(|_| overdue())?.map(Connection::from).map_err(connecting)
+        })
+    })
+}
+
+/// The mapper's own handle on the server, which its migrations need. They may take long; who waits for those of
+/// another replica gives up after a minute and looks again.
+async fn mapper(config: &DatabaseConfig, options: &PgConnectOptions) -> Result<DatabaseConnection, DbErr> {
+    let options = options.clone().options([("statement_timeout", "0"), ("lock_timeout", "60s")]);
     // The real options come in below: those that are given here are printed at level TRACE, password and all.
     let mut pool = ConnectOptions::new("postgres://server");
-    pool.max_connections(config.connections)
-        .acquire_timeout(config.acquire_timeout)
-        .max_lifetime(config.max_lifetime)
-        .idle_timeout(Duration::from_secs(600))
-        .test_before_acquire_if_idle_for(ASK_AFTER)
+    pool.max_connections(1)
+        .acquire_timeout(config.connect_timeout)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
-        .connect_lazy(true)
-        .map_sqlx_postgres_opts(move |_| options.clone())
-        .map_sqlx_postgres_pool_opts(|pool| {
-            pool.after_connect(|connection, _| {
-                Box::pin(async move {
-                    // What was acknowledged must be on disk, whatever the server's default is.
-                    let durable = "SELECT set_config('synchronous_commit', 'on', false) \
-                                   WHERE current_setting('synchronous_commit') = 'off'";
-                    sqlx::Executor::execute(connection, durable).await.map(|_| ())
-                })
-            })
-        });
-    sea_orm::Database::connect(pool).await.map_err(DatabaseError::from_db_err)
+        .map_sqlx_postgres_opts(move |_| options.clone());
+    sea_orm::Database::connect(pool).await
 }

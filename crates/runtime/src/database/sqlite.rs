@@ -2,19 +2,21 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{ConnectOptions as _, Connection as _};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
-    TransactionTrait as _,
+    ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait as _,
 };
 use sea_orm_migration::MigratorTrait;
 
-use super::error::from_sqlx;
-use super::lane::{Connect, Lane};
+use super::connection::Connection;
+use super::error::connecting;
+use super::lane::Lane;
+use super::pool::{Around, Bounds, Connect, Pool};
 use super::schema::{self, Standing};
 use super::{DatabaseConfig, DatabaseError, Outcome};
 use crate::detached::detached;
@@ -24,12 +26,18 @@ const CHECKED_BYTES: u64 = 64 * 1024 * 1024;
 /// The log is cut back to this size after a checkpoint.
 const WAL_BYTES: &str = "67108864";
 
-/// An open file. The lock goes last.
+/// A transaction that only reads sees one state.
+pub(super) const SNAPSHOT: Around = Around { before: "BEGIN", after: "COMMIT" };
+/// Work that reads may take this long to end when the store is closed.
+const READERS_END: Duration = Duration::from_secs(5);
+
+/// An open file.
 #[derive(Debug)]
 pub(super) struct Sqlite {
-    readers: DatabaseConnection,
+    readers: Arc<Pool>,
     lane: Lane,
-    _lock: File,
+    /// Kept while the file is open; the last field, for it goes last.
+    lock: Mutex<Option<File>>,
 }
 
 impl Sqlite {
@@ -40,43 +48,35 @@ impl Sqlite {
         let path = prepare_folder(&config.sqlite_path()?)?;
         let lock = lock(&path)?;
         make_file(&path).await?;
-        let writer = connect_writer(config, &path).await.map_err(|error| damaged(&path, error))?;
-        check_engine(&writer).await?;
-        check_file(&writer, &path).await?;
-        bring_up::<M>(&writer, migrate).await?;
-        let readers = connect_readers(config, &path).await.map_err(DatabaseError::from_db_err)?;
-        let reconnect: Connect = {
-            let (config, path) = (config.clone(), path.clone());
-            Box::new(move || {
-                let (config, path) = (config.clone(), path.clone());
-                Box::pin(async move { connect_writer(&config, &path).await })
-            })
-        };
-        let lane = Lane::start(writer, reconnect, config.write_queue, config.write_group);
-        Ok(Self { readers, lane, _lock: lock })
+        prepare::<M>(config, &path, migrate).await?;
+        let readers = Pool::new(bounds(config), connector(options(config, &path).pragma("query_only", "on")));
+        readers.fill().await.map_err(DatabaseError::from_db_err)?;
+        let connect = connector(options(config, &path));
+        let writer = connect().await.map_err(DatabaseError::from_db_err)?;
+        let lane = Lane::start(writer, connect, config.write_queue, config.write_group);
+        Ok(Self { readers, lane, lock: Mutex::new(Some(lock)) })
     }
 
-    pub(super) async fn read<T, W>(&self, work: W) -> Result<T, DatabaseError>
+    pub(super) async fn read<T, W>(&self, around: Option<Around>, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
-        W: for<'a> FnOnce(&'a DatabaseConnection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
+        W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
     {
-        let readers = self.readers.clone();
-        let result = detached(async move { work(&readers).await }).await;
+        let result = detached(Arc::clone(&self.readers).run(around, work)).await;
         result.map_err(|panicked| DatabaseError::fault(panicked.to_string()))?.map_err(DatabaseError::from_db_err)
     }
 
     pub(super) async fn write<T, W>(&self, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
-        W: for<'a> Fn(&'a DatabaseTransaction) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
+        W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
     {
         self.lane.write(work).await
     }
 
     pub(super) async fn is_ready(&self, within: Duration) -> bool {
-        let answered = tokio::time::timeout(within, self.readers.execute_unprepared("SELECT 1")).await;
-        matches!(answered, Ok(Ok(_))) && !self.lane.is_stopped()
+        let ask = self.read(None, |reader| Box::pin(async move { reader.execute_unprepared("SELECT 1").await }));
+        matches!(tokio::time::timeout(within, ask).await, Ok(Ok(_))) && !self.lane.is_stopped()
     }
 
     pub(super) fn commits(&self) -> u64 {
@@ -84,9 +84,24 @@ impl Sqlite {
     }
 
     pub(super) async fn close(&self) {
-        self.readers.close_by_ref().await.ok();
+        self.readers.close(READERS_END).await;
         self.lane.close().await;
+        self.lock.lock().expect("nobody panics while holding the lock").take();
     }
+}
+
+/// Checks the library, the settings and the file, and brings the schema up to date, on a connection of its own.
+async fn prepare<M: MigratorTrait + 'static>(
+    config: &DatabaseConfig,
+    path: &Path,
+    migrate: bool,
+) -> Result<(), DatabaseError> {
+    let first = mapper(options(config, path)).await.map_err(|error| damaged(path, error))?;
+    check_engine(&first).await?;
+    check_file(&first, path).await?;
+    let done = bring_up::<M>(&first, migrate).await;
+    first.close().await.map_err(DatabaseError::from_db_err)?;
+    done
 }
 
 /// Makes the folder, for this user alone, and returns the file's own name, so that two names of one file share a lock.
@@ -154,7 +169,11 @@ async fn make_file(path: &Path) -> Result<(), DatabaseError> {
     drop(private().create(true).truncate(true).open(&new).map_err(named)?);
     // Sets the journal mode, which writes the file's first page.
     let made = SqliteConnectOptions::new().filename(&new).journal_mode(SqliteJournalMode::Wal).connect().await;
-    made.map_err(from_sqlx)?.close().await.map_err(from_sqlx)?;
+    let closed = match made {
+        Ok(made) => made.close().await,
+        Err(error) => Err(error),
+    };
+    closed.map_err(|error| DatabaseError::from_db_err(connecting(error)))?;
     File::open(&new).and_then(|file| file.sync_all()).map_err(named)?;
     std::fs::rename(&new, path).map_err(named)?;
     #[cfg(unix)]
@@ -188,43 +207,44 @@ fn options(config: &DatabaseConfig, path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-async fn connect(
-    config: &DatabaseConfig,
-    connections: u32,
-    options: SqliteConnectOptions,
-) -> Result<DatabaseConnection, DbErr> {
+fn bounds(config: &DatabaseConfig) -> Bounds {
+    Bounds {
+        size: config.readers,
+        wait: config.acquire_timeout,
+        lifetime: Duration::MAX,
+        doubt_after: Duration::MAX,
+        work: config.work_timeout,
+    }
+}
+
+fn connector(options: SqliteConnectOptions) -> Connect {
+    Box::new(move || {
+        let options = options.clone();
+        Box::pin(async move { options.connect().await.map(Connection::from).map_err(connecting) })
+    })
+}
+
+/// The mapper's own handle on the file, which its migrations need.
+async fn mapper(options: SqliteConnectOptions) -> Result<DatabaseConnection, DbErr> {
     // The real options come in below: those that are given here are printed at level TRACE.
     let mut pool = ConnectOptions::new("sqlite://store");
-    pool.max_connections(connections)
-        .min_connections(connections)
-        .acquire_timeout(config.acquire_timeout)
-        .idle_timeout(None::<Duration>)
-        .max_lifetime(None::<Duration>)
-        .test_before_acquire(false)
+    pool.max_connections(1)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .map_sqlx_sqlite_opts(move |_| options.clone());
     sea_orm::Database::connect(pool).await
 }
 
-async fn connect_writer(config: &DatabaseConfig, path: &Path) -> Result<DatabaseConnection, DbErr> {
-    connect(config, 1, options(config, path)).await
-}
-
-async fn connect_readers(config: &DatabaseConfig, path: &Path) -> Result<DatabaseConnection, DbErr> {
-    connect(config, config.readers, options(config, path).pragma("query_only", "on")).await
-}
-
 /// Refuses libraries that lose data with several connections, and settings that did not take.
-async fn check_engine(writer: &DatabaseConnection) -> Result<(), DatabaseError> {
-    let version: String = ask(writer, "SELECT sqlite_version()").await?;
+async fn check_engine(store: &DatabaseConnection) -> Result<(), DatabaseError> {
+    let version: String = ask(store, "SELECT sqlite_version()").await?;
     if !is_sound(&version) {
         return Err(DatabaseError::fault(format!(
             "SQLite {version} may lose commits: at least 3.51.3 is needed, and not 3.52.0"
         )));
     }
-    let synchronous: i64 = ask(writer, "PRAGMA synchronous").await?;
-    let journal: String = ask(writer, "PRAGMA journal_mode").await?;
+    let synchronous: i64 = ask(store, "PRAGMA synchronous").await?;
+    let journal: String = ask(store, "PRAGMA journal_mode").await?;
     if synchronous < 2 || journal != "wal" {
         return Err(DatabaseError::fault(format!(
             "the file does not take synchronous=FULL and the write-ahead log (got {synchronous} and {journal})"
@@ -239,11 +259,11 @@ fn is_sound(version: &str) -> bool {
     parts >= vec![3, 51, 3] && parts != [3, 52, 0]
 }
 
-async fn check_file(writer: &DatabaseConnection, path: &Path) -> Result<(), DatabaseError> {
+async fn check_file(store: &DatabaseConnection, path: &Path) -> Result<(), DatabaseError> {
     let small = path.metadata().is_ok_and(|metadata| metadata.len() <= CHECKED_BYTES);
     let question =
         if small { "PRAGMA quick_check(1)" } else { "SELECT 'ok' FROM (SELECT count(*) FROM sqlite_schema)" };
-    let answer: String = match ask(writer, question).await {
+    let answer: String = match ask(store, question).await {
         Ok(answer) => answer,
         Err(DatabaseError::Fault(source)) => return Err(damaged(path, source)),
         Err(other) => return Err(other),
@@ -259,12 +279,12 @@ async fn ask<T: sea_orm::TryGetable>(connection: &DatabaseConnection, sql: &str)
 }
 
 /// The lock on the file keeps others out meanwhile.
-async fn bring_up<M: MigratorTrait + 'static>(writer: &DatabaseConnection, migrate: bool) -> Result<(), DatabaseError> {
-    let standing = schema::check::<M>(writer).await?;
+async fn bring_up<M: MigratorTrait + 'static>(store: &DatabaseConnection, migrate: bool) -> Result<(), DatabaseError> {
+    let standing = schema::check::<M>(store).await?;
     if !(migrate && matches!(standing, Standing::Older(_))) {
         return standing.check();
     }
-    let transaction = writer.begin().await.map_err(DatabaseError::from_db_err)?;
+    let transaction = store.begin().await.map_err(DatabaseError::from_db_err)?;
     schema::upgrade::<M>(&transaction).await?;
     transaction.commit().await.map_err(DatabaseError::from_db_err)
 }

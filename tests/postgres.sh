@@ -5,6 +5,8 @@
 #   tests/postgres.sh run COMMAND…   starts one, runs COMMAND with TEST_POSTGRES_URL, stops it, returns COMMAND's status
 #   tests/postgres.sh start          starts one and prints FOLDER and URL, a line each
 #   tests/postgres.sh stop FOLDER    stops and removes what start made
+#   tests/postgres.sh down FOLDER    kills the server, for tests of just that
+#   tests/postgres.sh up FOLDER      starts it again on the same port
 #   tests/postgres.sh install        installs the server's programs if they are missing
 #
 # Its data is thrown away, so it does not wait for the disk (fsync off): tests of durability here are about killed
@@ -133,23 +135,35 @@ CONF
             return 1
         fi
     done
+    echo "$port" >"$folder/port"
     url="postgres://postgres@127.0.0.1:$port/postgres"
 }
 
-stop() {
-    folder=$1
-    case ${folder##*/} in
-    postgres-test.*) ;;
-    *)
-        say "$folder is not a folder that start made"
-        return 1
-        ;;
+made_by_start() {
+    case ${1##*/} in
+    postgres-test.*) [ -d "$1" ] && return ;;
     esac
+    say "$1 is not a folder that start made"
+    return 1
+}
+
+down() {
+    made_by_start "$1"
     OWNER=$(owner)
-    if [ -e "$folder/data/postmaster.pid" ]; then
-        (cd / && as_owner "$(programs)/pg_ctl" -D "$folder/data" -m immediate -w -t 30 stop) >/dev/null 2>&1 || true
+    if [ -e "$1/data/postmaster.pid" ]; then
+        (cd / && as_owner "$(programs)/pg_ctl" -D "$1/data" -m immediate -w -t 30 stop) >/dev/null 2>&1 || true
     fi
-    rm -rf "$folder"
+}
+
+up() {
+    made_by_start "$1"
+    OWNER=$(owner)
+    (cd / && as_owner "$(programs)/pg_ctl" -D "$1/data" -o "-p $(cat "$1/port")" -l "$1/server.log" -w -t 60 start) >/dev/null
+}
+
+stop() {
+    down "$1"
+    rm -rf "$1"
 }
 
 run() {
@@ -185,9 +199,13 @@ stop)
     [ $# -eq 2 ] || { say 'stop needs the folder'; exit 2; }
     stop "$2"
     ;;
+down | up)
+    [ $# -eq 2 ] || { say "$1 needs the folder"; exit 2; }
+    "$1" "$2"
+    ;;
 install) install ;;
 *)
-    sed -n '2,11s/^# \{0,1\}//p' "$0"
+    sed -n '2,13s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac

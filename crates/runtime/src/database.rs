@@ -153,6 +153,15 @@ impl Database {
         }
     }
 
+    /// Returns when the store can be used: at once on SQLite, when the server is there and the schema in place on
+    /// PostgreSQL. Returns also when it is closed.
+    pub async fn ready(&self) {
+        match &self.0 {
+            Store::Sqlite(_) => {}
+            Store::Postgres(store) => store.ready().await,
+        }
+    }
+
     /// How many transactions were committed since it was opened: fewer than [`Database::write`] calls where these
     /// shared commits.
     #[must_use]

@@ -40,7 +40,9 @@ impl Class {
     pub(super) fn of(error: &DbErr) -> Self {
         match error {
             DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => Self::Overloaded,
-            DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed) => Self::Lost,
+            DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed) | DbErr::Conn(RuntimeErr::Internal(_)) => {
+                Self::Lost
+            }
             DbErr::Conn(RuntimeErr::SqlxError(source))
             | DbErr::Exec(RuntimeErr::SqlxError(source))
             | DbErr::Query(RuntimeErr::SqlxError(source)) => Self::of_sqlx(source),
@@ -84,8 +86,8 @@ impl Class {
     fn of_postgres(code: &str) -> Self {
         match code {
             "40001" | "40P01" | "55P03" => Self::Contended,
-            // Administrator's or crash shutdown, starting up, or a standby that took over the name.
-            "57P01" | "57P02" | "57P03" | "57P05" | "25006" | "3D000" => Self::Lost,
+            // Shut down by the administrator or by a crash, starting up; the database is not there (yet).
+            "57P01" | "57P02" | "57P03" | "57P05" | "3D000" => Self::Lost,
             // Statement deadline; idle in a transaction for too long.
             "57014" | "25P03" => Self::Overloaded,
             _ if code.starts_with("08") || code.starts_with("28") => Self::Lost, // connection; wrong password

@@ -50,7 +50,7 @@ impl Lane {
         T: Send + 'static,
         W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
     {
-        if self.is_stopped() {
+        if self.state.stopped.load(Ordering::Acquire) {
             return Err(DatabaseError::unavailable("writing stopped after the disk failed"));
         }
         let (answer, answered) = oneshot::channel();
@@ -70,8 +70,9 @@ impl Lane {
         }
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
-        self.state.stopped.load(Ordering::Acquire)
+    /// Whether it takes work.
+    pub(super) fn is_open(&self) -> bool {
+        !self.queue.is_closed() && !self.state.stopped.load(Ordering::Acquire)
     }
 
     /// How many transactions were committed so far.

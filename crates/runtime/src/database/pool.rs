@@ -202,9 +202,49 @@ impl DerefMut for Lease {
     }
 }
 
+/// A connection for looking whether the other side answers: a pool that is used up is not a store that is down.
+pub(super) struct Probe {
+    connect: Connect,
+    slot: tokio::sync::Mutex<Option<Connection>>,
+}
+
+impl Probe {
+    pub(super) fn new(connect: Connect) -> Self {
+        Self { connect, slot: tokio::sync::Mutex::default() }
+    }
+
+    /// Asks, and waits for the answer at most `within`.
+    pub(super) async fn ask(&self, within: Duration) -> Result<(), DbErr> {
+        let answered = timeout(within, async {
+            let mut slot = self.slot.lock().await;
+            // Not put back if it fails, or if this is dropped.
+            let mut probe = match slot.take() {
+                Some(probe) => probe,
+                None => (self.connect)().await?,
+            };
+            probe.control("SELECT 1").await?;
+            *slot = Some(probe);
+            Ok(())
+        });
+        answered.await.unwrap_or_else(|_| Err(overdue()))
+    }
+
+    pub(super) async fn close(&self, within: Duration) {
+        if let Some(probe) = self.slot.lock().await.take() {
+            timeout(within, probe.close()).await.ok();
+        }
+    }
+}
+
 /// Work took longer than it may: the other side does not answer, as far as we can tell.
 pub(super) fn overdue() -> DbErr {
     DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))))
+}
+
+impl fmt::Debug for Probe {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Probe").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Pool {

@@ -2,24 +2,25 @@
 
 use std::error::Error;
 use std::str::FromStr as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use sea_orm::error::RuntimeErr;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::{ConnectOptions as _, Executor as _};
 use sea_orm::{
     ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait as _,
 };
 use sea_orm_migration::MigratorTrait;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
 use super::error::{Class, connecting};
-use super::pool::{Around, Bounds, Connect, Lease, Pool, overdue};
+use super::pool::{Around, Bounds, Connect, Lease, Pool, Probe, overdue};
 use super::schema::{self, Standing};
 use super::{DatabaseConfig, DatabaseError, Outcome};
 use crate::detached::detached;
@@ -44,22 +45,22 @@ pub(super) struct Postgres {
     config: DatabaseConfig,
     options: PgConnectOptions,
     pool: Arc<Pool>,
-    /// A connection for [`Postgres::is_ready`] alone: a pool that is used up is not a server that is down.
-    probe: Mutex<Option<Connection>>,
-    state: AtomicU8,
+    probe: Probe,
+    state: watch::Sender<State>,
     /// Somebody lost a connection.
-    suspect: Notify,
+    suspect: Arc<Notify>,
     closed: CancellationToken,
     commits: Arc<AtomicU64>,
 }
 
-/// Where the server stands; in [`Postgres::state`].
-mod state {
+/// Where the server stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
     /// Not reached yet, or its schema is not in place.
-    pub(super) const STARTING: u8 = 0;
-    pub(super) const READY: u8 = 1;
-    pub(super) const DOWN: u8 = 2;
-    pub(super) const CLOSED: u8 = 3;
+    Starting,
+    Ready,
+    Down,
+    Closed,
 }
 
 impl Postgres {
@@ -75,10 +76,10 @@ impl Postgres {
         let store = Arc::new(Self {
             config: config.clone(),
             pool: Pool::new(bounds, connector(config, sessions(config, &options))),
+            probe: Probe::new(connector(config, options.clone())),
             options,
-            probe: Mutex::default(),
-            state: AtomicU8::new(state::STARTING),
-            suspect: Notify::new(),
+            state: watch::Sender::new(State::Starting),
+            suspect: Arc::default(),
             closed: CancellationToken::new(),
             commits: Arc::default(),
         });
@@ -92,7 +93,7 @@ impl Postgres {
             );
             store.suspect.notify_one();
         }
-        tokio::spawn(Arc::clone(&store).watch::<M>());
+        tokio::spawn(watch::<M>(Arc::downgrade(&store), Arc::clone(&store.suspect), store.closed.clone()));
         Ok(store)
     }
 
@@ -118,7 +119,12 @@ impl Postgres {
     }
 
     pub(super) async fn is_ready(&self, within: Duration) -> bool {
-        self.usable().is_ok() && self.answers(within).await
+        self.usable().is_ok() && self.judge(self.probe.ask(within).await).is_ok()
+    }
+
+    /// Returns when it can be used, or never will be.
+    pub(super) async fn ready(&self) {
+        self.state.subscribe().wait_for(|state| matches!(state, State::Ready | State::Closed)).await.ok();
     }
 
     pub(super) fn commits(&self) -> u64 {
@@ -126,20 +132,19 @@ impl Postgres {
     }
 
     pub(super) async fn close(&self) {
-        self.state.store(state::CLOSED, Ordering::Release);
+        self.state.send_replace(State::Closed);
         self.closed.cancel();
         self.pool.close(self.config.work_timeout).await;
-        if let Some(probe) = self.probe.lock().await.take() {
-            timeout(self.config.connect_timeout, probe.close()).await.ok();
-        }
+        self.probe.close(self.config.connect_timeout).await;
     }
 
     fn usable(&self) -> Result<(), DatabaseError> {
-        Err(DatabaseError::unavailable(match self.state.load(Ordering::Acquire) {
-            state::READY => return Ok(()),
-            state::STARTING => "the database was not reached yet, or its schema is not in place",
-            state::DOWN => "the database is down",
-            _ => "the store is closed",
+        let state = *self.state.borrow();
+        Err(DatabaseError::unavailable(match state {
+            State::Ready => return Ok(()),
+            State::Starting => "the database was not reached yet, or its schema is not in place",
+            State::Down => "the database is down",
+            State::Closed => "the store is closed",
         }))
     }
 
@@ -152,50 +157,6 @@ impl Postgres {
         })
     }
 
-    async fn answers(&self, within: Duration) -> bool {
-        let answered = timeout(within, async {
-            let mut slot = self.probe.lock().await;
-            // Not put back if it fails or this is dropped.
-            let mut probe = match slot.take() {
-                Some(probe) => probe,
-                None => self.options.connect().await.map_err(connecting)?.into(),
-            };
-            probe.control("SELECT 1").await?;
-            *slot = Some(probe);
-            Ok(())
-        });
-        self.judge(answered.await.unwrap_or_else(|_| Err(overdue()))).is_ok()
-    }
-
-    /// Looks at the server whenever somebody lost a connection, and again until it can be used.
-    async fn watch<M: MigratorTrait + 'static>(self: Arc<Self>) {
-        let suspected = || async {
-            tokio::select! {
-                () = self.closed.cancelled() => false,
-                () = self.suspect.notified() => true,
-            }
-        };
-        while suspected().await {
-            let mut wait = *LOOK_AGAIN.start();
-            while let Err(error) = self.look::<M>().await {
-                let fell = self.state.compare_exchange(state::READY, state::DOWN, Ordering::AcqRel, Ordering::Acquire);
-                if fell.is_ok() {
-                    tracing::error!(
-                        error = &error as &dyn Error,
-                        "the database is down: trying again in the background"
-                    );
-                } else {
-                    tracing::debug!(error = &error as &dyn Error, "the database still cannot be used");
-                }
-                tokio::select! {
-                    () = self.closed.cancelled() => return,
-                    () = sleep(wait / 2 + jittered(wait / 2)) => {}
-                }
-                wait = (wait * 2).min(*LOOK_AGAIN.end());
-            }
-        }
-    }
-
     /// Asks the server whether it can be used, and begins with new connections if so, for the old ones may be dead.
     async fn look<M: MigratorTrait + 'static>(&self) -> Result<(), DatabaseError> {
         // The mapper's pool waits for a server that refuses; a look of our own returns at once.
@@ -204,12 +165,48 @@ impl Postgres {
         Connection::from(first.map_err(|error| DatabaseError::from_db_err(connecting(error)))?).close().await;
         bring_up::<M>(&self.config, &self.options, self.config.migrate_on_start).await?;
         self.pool.renew();
-        for from in [state::STARTING, state::DOWN] {
-            if self.state.compare_exchange(from, state::READY, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                tracing::info!("the database can be used");
-            }
+        if self.goes([State::Starting, State::Down], State::Ready) {
+            tracing::info!("the database can be used");
         }
         Ok(())
+    }
+
+    /// Goes to `to` if it is in one of `from`, and says whether it did.
+    fn goes<const N: usize>(&self, from: [State; N], to: State) -> bool {
+        self.state.send_if_modified(|state| {
+            let goes = from.contains(state);
+            if goes {
+                *state = to;
+            }
+            goes
+        })
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.closed.cancel();
+    }
+}
+
+/// Looks at the server whenever somebody lost a connection, and again until it can be used. Does not keep the store.
+async fn watch<M: MigratorTrait + 'static>(store: Weak<Postgres>, suspect: Arc<Notify>, closed: CancellationToken) {
+    while closed.run_until_cancelled(suspect.notified()).await.is_some() {
+        let mut wait = *LOOK_AGAIN.start();
+        loop {
+            let Some(store) = store.upgrade() else { return };
+            let Some(Err(error)) = closed.run_until_cancelled(store.look::<M>()).await else { break };
+            if store.goes([State::Ready], State::Down) {
+                tracing::error!(error = &error as &dyn Error, "the database is down: trying again in the background");
+            } else {
+                tracing::debug!(error = &error as &dyn Error, "the database still cannot be used");
+            }
+            drop(store);
+            if closed.run_until_cancelled(sleep(wait / 2 + jittered(wait / 2))).await.is_none() {
+                return;
+            }
+            wait = (wait * 2).min(*LOOK_AGAIN.end());
+        }
     }
 }
 
@@ -286,6 +283,11 @@ where
     W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>>,
 {
     if let Err(error) = lease.control("BEGIN READ WRITE").await {
+        // Also of a standby that will not be written to: somebody should look for another server.
+        let error = match Class::of(&error) {
+            Class::Fault => DbErr::Conn(RuntimeErr::Internal(format!("no transaction can begin: {error}"))),
+            _ => error,
+        };
         return (Err(error), false);
     }
     match work(lease).await {

@@ -16,7 +16,7 @@ use sea_orm_migration::MigratorTrait;
 use super::connection::Connection;
 use super::error::connecting;
 use super::lane::Lane;
-use super::pool::{Around, Bounds, Connect, Pool};
+use super::pool::{Around, Bounds, Connect, Pool, Probe};
 use super::schema::{self, Standing};
 use super::{DatabaseConfig, DatabaseError, Outcome};
 use crate::detached::detached;
@@ -35,6 +35,7 @@ const READERS_END: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Sqlite {
     readers: Arc<Pool>,
+    probe: Probe,
     lane: Lane,
     /// Kept while the file is open; the last field, for it goes last.
     lock: Mutex<Option<File>>,
@@ -49,12 +50,14 @@ impl Sqlite {
         let lock = lock(&path)?;
         make_file(&path).await?;
         prepare::<M>(config, &path, migrate).await?;
-        let readers = Pool::new(bounds(config), connector(options(config, &path).pragma("query_only", "on")));
+        let reading = options(config, &path).pragma("query_only", "on");
+        let readers = Pool::new(bounds(config), connector(reading.clone()));
+        let probe = Probe::new(connector(reading));
         readers.fill().await.map_err(DatabaseError::from_db_err)?;
         let connect = connector(options(config, &path));
         let writer = connect().await.map_err(DatabaseError::from_db_err)?;
         let lane = Lane::start(writer, connect, config.write_queue, config.write_group);
-        Ok(Self { readers, lane, lock: Mutex::new(Some(lock)) })
+        Ok(Self { readers, probe, lane, lock: Mutex::new(Some(lock)) })
     }
 
     pub(super) async fn read<T, W>(&self, around: Option<Around>, work: W) -> Result<T, DatabaseError>
@@ -75,8 +78,7 @@ impl Sqlite {
     }
 
     pub(super) async fn is_ready(&self, within: Duration) -> bool {
-        let ask = self.read(None, |reader| Box::pin(async move { reader.execute_unprepared("SELECT 1").await }));
-        matches!(tokio::time::timeout(within, ask).await, Ok(Ok(_))) && !self.lane.is_stopped()
+        self.lane.is_open() && self.probe.ask(within).await.is_ok()
     }
 
     pub(super) fn commits(&self) -> u64 {
@@ -85,6 +87,7 @@ impl Sqlite {
 
     pub(super) async fn close(&self) {
         self.readers.close(READERS_END).await;
+        self.probe.close(READERS_END).await;
         self.lane.close().await;
         self.lock.lock().expect("nobody panics while holding the lock").take();
     }

@@ -3,22 +3,26 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use sea_orm::DbErr;
 use sea_orm::error::RuntimeErr;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::error::Class;
-use super::pool::Connect;
-use super::{DatabaseError, Outcome};
+use super::pool::{Connect, overdue};
+use super::{DatabaseConfig, DatabaseError, Outcome};
 
 /// The door to the writer.
 #[derive(Debug)]
 pub(super) struct Lane {
     queue: mpsc::Sender<Request>,
+    /// A unit of work that takes longer is undone: all others wait for it.
+    within: Duration,
     state: Arc<State>,
 }
 
@@ -36,12 +40,12 @@ enum Request {
 
 impl Lane {
     /// Starts the writer. It ends with [`Lane::close`], or when the last door is dropped.
-    pub(super) fn start(writer: Connection, connect: Connect, queue: usize, group: usize) -> Self {
-        let (sender, receiver) = mpsc::channel(queue);
+    pub(super) fn start(writer: Connection, connect: Connect, config: &DatabaseConfig) -> Self {
+        let (sender, receiver) = mpsc::channel(config.write_queue);
         let state = Arc::new(State::default());
         let lane = Writer { writer: Some(writer), connect, state: Arc::clone(&state) };
-        tokio::spawn(lane.run(receiver, group));
-        Self { queue: sender, state }
+        tokio::spawn(lane.run(receiver, config.write_group));
+        Self { queue: sender, within: config.work_timeout, state }
     }
 
     /// Runs `work` and returns after its commit is durable. Goes on though the caller has gone.
@@ -54,7 +58,7 @@ impl Lane {
             return Err(DatabaseError::unavailable("writing stopped after the disk failed"));
         }
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(Unit { work, value: None, answer });
+        let job = Box::new(Unit { work, within: self.within, value: None, answer });
         self.queue.try_send(Request::Work(job)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => DatabaseError::unavailable("too much work waits for the writer"),
             mpsc::error::TrySendError::Closed(_) => DatabaseError::unavailable("the store is closed"),
@@ -95,6 +99,7 @@ enum Decision {
 
 struct Unit<T, W> {
     work: W,
+    within: Duration,
     value: Option<T>,
     answer: oneshot::Sender<Result<T, DatabaseError>>,
 }
@@ -108,7 +113,8 @@ where
         Box::pin(async move {
             self.value = None;
             let work = AssertUnwindSafe(async { (self.work)(connection).await }).catch_unwind();
-            let outcome = work.await.map_err(|_panic| DbErr::Custom("the work panicked".to_owned()))??;
+            let outcome = timeout(self.within, work).await.map_err(|_| overdue())?;
+            let outcome = outcome.map_err(|_panic| DbErr::Custom("the work panicked".to_owned()))??;
             let (value, decision) = match outcome {
                 Outcome::Commit(value) => (value, Decision::Commit),
                 Outcome::Rollback(value) => (value, Decision::Rollback),
@@ -135,8 +141,8 @@ struct Writer {
 
 /// What became of a group.
 enum Grouped {
-    /// Committed, but for those whose own error undid them.
-    Committed(Vec<Result<(), DbErr>>),
+    /// What was to be kept is durable; those with an error or with a decision against it were undone.
+    Ended(Vec<Result<(), DbErr>>),
     /// Nothing was kept, so that each may run alone.
     Undone(DbErr),
     /// It is not known what was kept.
@@ -169,7 +175,7 @@ impl Writer {
     /// Runs `jobs` in one transaction, and if that undid all of them for the sake of one, each in its own.
     async fn answer(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         match self.transact(&mut jobs).await {
-            Grouped::Committed(results) => {
+            Grouped::Ended(results) => {
                 for (job, result) in jobs.into_iter().zip(results) {
                     job.finish(result.map_err(DatabaseError::from_db_err));
                 }
@@ -196,14 +202,13 @@ impl Writer {
             Err(error) => return Grouped::Unknown(error),
         };
         let grouped = match jobs {
-            [] => Grouped::Committed(Vec::new()),
-            [job] => alone(&mut writer, job.as_mut()).await,
-            jobs => together(&mut writer, jobs).await,
+            [] => Grouped::Ended(Vec::new()),
+            [job] => alone(&mut writer, job.as_mut(), &self.state.commits).await,
+            jobs => together(&mut writer, jobs, &self.state.commits).await,
         };
         match &grouped {
-            Grouped::Committed(results) => {
+            Grouped::Ended(results) => {
                 self.writer = Some(writer);
-                self.state.commits.fetch_add(1, Ordering::AcqRel);
                 results.iter().filter_map(|result| result.as_ref().err()).for_each(|error| self.look_at(error));
             }
             // The connection may still be inside the transaction: dropping it ends both.
@@ -238,18 +243,21 @@ impl Writer {
 }
 
 /// One unit of work in a transaction that needs no savepoint.
-async fn alone(writer: &mut Connection, job: &mut dyn Job) -> Grouped {
+async fn alone(writer: &mut Connection, job: &mut dyn Job, commits: &AtomicU64) -> Grouped {
     if let Err(error) = writer.control("BEGIN IMMEDIATE").await {
         return Grouped::Undone(error);
     }
     let result = job.run(writer).await;
     match result {
         Ok(Decision::Commit) => match writer.control("COMMIT").await {
-            Ok(()) => Grouped::Committed(vec![Ok(())]),
+            Ok(()) => {
+                commits.fetch_add(1, Ordering::AcqRel);
+                Grouped::Ended(vec![Ok(())])
+            }
             Err(error) => not_committed(error),
         },
         Ok(Decision::Rollback) | Err(_) => match writer.control("ROLLBACK").await {
-            Ok(()) => Grouped::Committed(vec![result.map(|_| ())]),
+            Ok(()) => Grouped::Ended(vec![result.map(|_| ())]),
             // The engine has rolled back already, as it does on a full disk: the job's own error tells why.
             Err(error) => Grouped::Undone(result.err().unwrap_or(error)),
         },
@@ -258,7 +266,7 @@ async fn alone(writer: &mut Connection, job: &mut dyn Job) -> Grouped {
 
 /// Several units of work, each in its savepoint. Statements of control go together, for each costs two hops between
 /// threads.
-async fn together(writer: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Grouped {
+async fn together(writer: &mut Connection, jobs: &mut [Box<dyn Job>], commits: &AtomicU64) -> Grouped {
     if let Err(error) = writer.control("BEGIN IMMEDIATE; SAVEPOINT unit").await {
         return Grouped::Undone(error);
     }
@@ -281,7 +289,8 @@ async fn together(writer: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Grouped
             Err(error) => return Grouped::Undone(error),
         }
     }
-    Grouped::Committed(results)
+    commits.fetch_add(1, Ordering::AcqRel);
+    Grouped::Ended(results)
 }
 
 /// A commit that failed for want of space, for a lock or for a deferred constraint kept nothing. After a failed sync

@@ -109,23 +109,23 @@ impl Pool {
         Ok(self.lent(connection, origin, permit))
     }
 
-    /// Lends a connection to `work`, in bounded time. Between two statements of its own, if `around` has any.
+    /// Lends a connection to `work`, in bounded time. Between two statements of ours, if `around` has any.
     pub(super) async fn run<T, W>(self: Arc<Self>, around: Option<Around>, work: W) -> Result<T, DbErr>
     where
         W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>>,
     {
         let mut lease = self.lease().await?;
-        let result = timeout(self.bounds.work, async {
-            let Some(Around { before, after }) = around else { return work(&lease).await };
+        let ended = timeout(self.bounds.work, async {
+            let Some(Around { before, after }) = around else { return Ok(work(&lease).await) };
             lease.control(before).await?;
             let result = work(&lease).await;
             lease.control(after).await?;
-            result
+            Ok(result)
         });
-        let result = result.await.unwrap_or_else(|_| Err(overdue()));
-        match &result {
-            Err(error) if Class::of(error) == Class::Lost => drop(lease),
-            _ => lease.give_back(),
+        // On every other way out of here the lease is dropped, and the connection closed.
+        let result = ended.await.unwrap_or_else(|_| Err(overdue()))?;
+        if !matches!(&result, Err(error) if Class::of(error) == Class::Lost) {
+            lease.give_back();
         }
         result
     }

@@ -1,4 +1,7 @@
 //! The shared engine: a bounded pool, and a watch over the server that is behind it.
+//!
+//! Connections carry settings of their session and prepared statements: a pooler between here and the server must work
+//! per session, not per transaction.
 
 use std::error::Error;
 use std::str::FromStr as _;

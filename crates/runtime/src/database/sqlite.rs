@@ -56,7 +56,7 @@ impl Sqlite {
         readers.fill().await.map_err(DatabaseError::from_db_err)?;
         let connect = connector(options(config, &path));
         let writer = connect().await.map_err(DatabaseError::from_db_err)?;
-        let lane = Lane::start(writer, connect, config.write_queue, config.write_group);
+        let lane = Lane::start(writer, connect, config);
         Ok(Self { readers, probe, lane, lock: Mutex::new(Some(lock)) })
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use runtime::database::{Database, DatabaseError, Outcome};
+use runtime::database::{Database, DatabaseConfig, DatabaseError, Outcome};
 use runtime::testing::Store;
 use sea_orm::ConnectionTrait as _;
 
@@ -31,7 +31,7 @@ async fn another_name_of_the_same_file_is_the_same_store() {
     let first = open(&store).await;
     let link = path(&store).with_file_name("other.db");
     std::os::unix::fs::symlink(path(&store), &link).expect("a link");
-    let config = runtime::database::DatabaseConfig::with_url(&format!("sqlite://{}", link.display()));
+    let config = DatabaseConfig::with_url(&format!("sqlite://{}", link.display()));
     Database::open::<Migrator>(&config).await.expect_err("it is open already");
     first.close().await;
     Database::open::<Migrator>(&config).await.expect("and can be opened when it is closed");
@@ -44,8 +44,7 @@ async fn its_folder_and_its_files_are_private() {
     let mode = |path: &Path| path.metadata().expect("is there").permissions().mode() & 0o777;
     let store = Store::in_folder();
     let folder = path(&store).with_file_name("new").join("data");
-    let config =
-        runtime::database::DatabaseConfig::with_url(&format!("sqlite://{}", folder.join("notes.db").display()));
+    let config = DatabaseConfig::with_url(&format!("sqlite://{}", folder.join("notes.db").display()));
     let database = Database::open::<Migrator>(&config).await.expect("opens");
     write(&database, 1).await.expect("writes");
     assert_eq!(mode(&folder), 0o700);
@@ -147,7 +146,7 @@ async fn a_url_that_names_no_file_is_refused() {
     for url in
         ["sqlite://", "sqlite::memory:", "sqlite://:memory:", "sqlite://a?mode=rwc", "mysql://x", "data/x.db", ""]
     {
-        let config = runtime::database::DatabaseConfig::with_url(url);
+        let config = DatabaseConfig::with_url(url);
         let refused = Database::open::<Migrator>(&config).await;
         assert!(matches!(refused, Err(DatabaseError::Fault(_))), "{url}: {refused:?}");
     }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
-use runtime::database::{Connection, DatabaseError, Engine, Outcome};
+use runtime::database::{Connection, Database, DatabaseError, Engine, Outcome};
 use runtime::testing::Store;
 use sea_orm::{ConnectionTrait as _, DbErr};
 use tokio::sync::{Barrier, oneshot};
 
-use crate::migrations::{ids, insert, number, open, write};
+use crate::migrations::{Migrator, ids, insert, number, open, write};
 
 /// A piece of work for the middle of a crowd, each in its own way.
 fn one_of_many(connection: &Connection, id: i64) -> BoxFuture<'_, Result<Outcome<()>, DbErr>> {
@@ -85,11 +85,29 @@ async fn more_work_than_may_wait_for_the_writer_is_refused_at_once() {
     let store = Store::in_folder();
     let mut config = store.config();
     config.write_queue = 1;
-    let database = runtime::database::Database::open::<crate::migrations::Migrator>(&config).await.expect("opens");
+    let database = Database::open::<Migrator>(&config).await.expect("opens");
     let results = join_all((1..=10).map(|id| write(&database, id))).await;
     assert!(results[0].is_ok());
     assert!(matches!(results[9], Err(DatabaseError::Unavailable(_))), "{:?}", results[9]);
     write(&database, 11).await.expect("and is taken again when there is room");
+}
+
+#[tokio::test]
+async fn work_that_takes_too_long_is_undone_and_holds_up_nobody_for_ever() {
+    let store = Store::fresh().await;
+    let mut config = store.config();
+    config.work_timeout = Duration::from_millis(200);
+    let database = Database::open::<Migrator>(&config).await.expect("opens");
+    let stuck = database.write(|c| {
+        Box::pin(async move {
+            insert(c, 1, "").await?;
+            std::future::pending::<Result<Outcome<()>, DbErr>>().await
+        })
+    });
+    let (stuck, next) = tokio::join!(stuck, write(&database, 2));
+    assert!(matches!(stuck, Err(DatabaseError::Unavailable(_))), "{stuck:?}");
+    next.expect("the one behind it is served");
+    assert_eq!(ids(&database).await, [2]);
 }
 
 #[tokio::test]
@@ -131,7 +149,7 @@ async fn when_all_connections_are_taken_work_is_refused_in_time_and_the_store_is
     let store = Store::fresh().await;
     let mut config = store.config();
     (config.connections, config.readers, config.acquire_timeout) = (1, 1, Duration::from_millis(50));
-    let database = runtime::database::Database::open::<crate::migrations::Migrator>(&config).await.expect("opens");
+    let database = Database::open::<Migrator>(&config).await.expect("opens");
     let ((began, begun), (end, ended)) = (oneshot::channel(), oneshot::channel::<()>());
     let long = database.read(move |_| {
         Box::pin(async move {

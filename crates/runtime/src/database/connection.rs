@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use sea_orm::error::RuntimeErr;
-use sea_orm::sea_query::Values;
+use sea_orm::sea_query::{Value, Values};
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::sqlite::SqliteConnection;
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, Executor as _};
@@ -130,9 +130,19 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// The text comes from the mapper or from a statement that the caller built; values are bound, never put into it.
+/// The text comes from the mapper or from a statement that the caller built; values are bound, never put into it,
+/// but for one number: SQLite plans by the value of a bound LIMIT, and so prepares the statement again each time that
+/// it is bound, which costs more than a read by primary key. The mapper ends every query for one row with it.
 fn parts(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
-    (AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or(Values(Vec::new()))))
+    let Statement { mut sql, values, db_backend } = statement;
+    let mut values = values.unwrap_or(Values(Vec::new()));
+    if db_backend == DbBackend::Sqlite
+        && let (Some(before), Some(Value::BigUnsigned(Some(limit)))) = (sql.strip_suffix(" LIMIT ?"), values.0.last())
+    {
+        sql = format!("{before} LIMIT {limit}");
+        values.0.pop();
+    }
+    (AssertSqlSafe(sql), SqlxValues(values))
 }
 
 fn executing(error: sqlx::Error) -> DbErr {
@@ -141,4 +151,27 @@ fn executing(error: sqlx::Error) -> DbErr {
 
 fn querying(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+    use sea_orm::sqlx::AssertSqlSafe;
+
+    use super::*;
+
+    /// What reaches the driver of `backend` for a query with a limit.
+    fn sent(backend: DbBackend) -> (String, usize) {
+        let query = Query::select().column("id").from("notes").and_where(Expr::col("owner").eq(7)).limit(1).take();
+        let (AssertSqlSafe(sql), SqlxValues(values)) = parts(backend.build(&query));
+        (sql, values.0.len())
+    }
+
+    #[test]
+    fn a_limit_is_part_of_the_text_on_sqlite_alone() {
+        let sqlite = r#"SELECT "id" FROM "notes" WHERE "owner" = ? LIMIT 1"#;
+        assert_eq!(sent(DbBackend::Sqlite), (sqlite.to_owned(), 1));
+        let postgres = r#"SELECT "id" FROM "notes" WHERE "owner" = $1 LIMIT $2"#;
+        assert_eq!(sent(DbBackend::Postgres), (postgres.to_owned(), 2));
+    }
 }

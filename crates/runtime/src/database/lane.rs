@@ -232,11 +232,10 @@ impl Writer {
 
     async fn end(mut self) {
         let Some(mut writer) = self.writer.take() else { return };
-        for sql in ["PRAGMA optimize", "PRAGMA wal_checkpoint(TRUNCATE)"] {
-            // Not fatal: the next start reads the log.
-            if let Err(error) = writer.control(sql).await {
-                tracing::warn!(error = %error, "{sql} failed while closing");
-            }
+        // Not fatal: the next start reads the log. Statistics are left alone (no PRAGMA optimize): with them the engine may
+        // plan by the values that are bound, and prepares a statement again each time they are.
+        if let Err(error) = writer.control("PRAGMA wal_checkpoint(TRUNCATE)").await {
+            tracing::warn!(error = %error, "the log was not taken into the file");
         }
         writer.close().await;
     }

@@ -1,16 +1,17 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Tells the wall-clock time, in whole microseconds. A value that is handed down, so that tests can hold it still;
-/// nothing else in this project asks the system for the time of day.
+use tokio::sync::watch;
+
+/// Tells the wall-clock time, in whole microseconds, and waits. A value that is handed down, so that tests can hold
+/// it still; nothing else in this project asks the system for the time of day.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
     System,
-    Manual(Arc<AtomicU64>),
+    Manual(watch::Receiver<u64>),
 }
 
 impl Clock {
@@ -27,37 +28,75 @@ impl Clock {
         let micros = match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time of day")]
             Source::System => micros_since_epoch(SystemTime::now()),
-            Source::Manual(micros) => micros.load(Ordering::SeqCst),
+            Source::Manual(micros) => *micros.borrow(),
         };
         UNIX_EPOCH + Duration::from_micros(micros)
     }
+
+    /// Waits for `duration` from this call on, in time that does not jump when the machine's clock is set. With a
+    /// manual clock, waits until that has been moved as far.
+    pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let start = match &self.0 {
+            Source::System => Start::System(tokio::time::Instant::now()),
+            Source::Manual(now) => Start::Manual(*now.borrow(), now.clone()),
+        };
+        async move {
+            match start {
+                Start::System(start) => match start.checked_add(duration) {
+                    Some(end) => tokio::time::sleep_until(end).await,
+                    None => std::future::pending().await,
+                },
+                Start::Manual(start, mut now) => {
+                    let end = start.saturating_add(micros(duration));
+                    if now.wait_for(|now| *now >= end).await.is_err() {
+                        std::future::pending().await // nobody is left who could move the clock
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until the clock shows `moment`, also when it is set meanwhile (noticed within a minute).
+    pub async fn sleep_until(&self, moment: SystemTime) {
+        const LOOK_AGAIN: Duration = Duration::from_secs(60);
+        while let Ok(left) = moment.duration_since(self.now())
+            && !left.is_zero()
+        {
+            self.sleep(left.min(LOOK_AGAIN)).await;
+        }
+    }
+}
+
+enum Start {
+    System(tokio::time::Instant),
+    Manual(u64, watch::Receiver<u64>),
 }
 
 /// A clock that moves only when it is told to.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<AtomicU64>);
+pub struct ManualClock(Arc<watch::Sender<u64>>);
 
 impl ManualClock {
     /// A clock that stands at `start`.
     #[must_use]
     pub fn starting_at(start: SystemTime) -> Self {
-        Self(Arc::new(AtomicU64::new(micros_since_epoch(start))))
+        Self(Arc::new(watch::Sender::new(micros_since_epoch(start))))
     }
 
     /// The clock to hand to the code under test; it follows this one.
     #[must_use]
     pub fn clock(&self) -> Clock {
-        Clock(Source::Manual(Arc::clone(&self.0)))
+        Clock(Source::Manual(self.0.subscribe()))
     }
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(micros(by), Ordering::SeqCst);
+        self.0.send_modify(|now| *now = now.saturating_add(micros(by)));
     }
 
     /// Sets the clock, backwards too.
     pub fn set(&self, to: SystemTime) {
-        self.0.store(micros_since_epoch(to), Ordering::SeqCst);
+        self.0.send_replace(micros_since_epoch(to));
     }
 }
 

@@ -1,38 +1,70 @@
-use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use crate::{AccessPolicy, Principal, Rejection, Subject, Verifier};
+use http::{Request, Response};
+use tonic::service::interceptor::{self, InterceptedService};
+use tower::{Layer, Service};
 
-/// One layer around a whole router: path → rule → verified [`Principal`] in the request's extensions. Default deny.
+use crate::end_at_expiry::{EndAtExpiry, EndingBody, EndingFuture};
+use crate::{AccessPolicy, Authenticate, Rule, Verifier};
+
+/// One layer around a whole router, so that a service added later is covered: path → rule → verified
+/// [`Principal`](crate::Principal) in the request's extensions. Default deny.
+///
+/// It puts the method's [`Rule`] into the request's extensions, where the interceptor behind it finds it, verifies the
+/// token and enforces the rule, before the body of the request is looked at. A path without a rule is refused as
+/// UNIMPLEMENTED `METHOD_UNKNOWN` before any handler; a public method's `authorization` is not looked at. A response
+/// stream that is still open when its token expires ends with `TOKEN_EXPIRED`.
 #[derive(Clone, Debug)]
-pub struct AuthLayer(());
+pub struct AuthLayer {
+    policy: AccessPolicy,
+    authenticate: Authenticate,
+}
 
 impl AuthLayer {
     /// Guards every method by `policy`; refusals name `domain` in their `google.rpc.ErrorInfo`.
     #[must_use]
-    pub fn new(_policy: AccessPolicy, _verifier: Verifier, _domain: &'static str) -> Self {
-        todo!()
+    pub fn new(policy: AccessPolicy, verifier: Verifier, domain: &'static str) -> Self {
+        Self { policy, authenticate: Authenticate::by_rule(verifier, domain) }
     }
 }
 
-/// What a handler asks of its request.
-pub trait RequestExt {
-    /// The verified caller.
-    ///
-    /// # Errors
-    /// `TokenMissing` on a method whose rule is public.
-    fn principal(&self) -> Result<Arc<Principal>, Rejection>;
+impl<S> Layer<S> for AuthLayer {
+    type Service = AuthService<S>;
 
-    /// Who the caller is.
-    ///
-    /// # Errors
-    /// As for `principal`.
-    fn subject(&self) -> Result<Subject, Rejection> {
-        self.principal().map(|principal| principal.subject())
+    fn layer(&self, inner: S) -> AuthService<S> {
+        let inner = EndAtExpiry::new(inner, &self.authenticate);
+        AuthService { policy: self.policy.clone(), inner: InterceptedService::new(inner, self.authenticate.clone()) }
     }
 }
 
-impl<T> RequestExt for tonic::Request<T> {
-    fn principal(&self) -> Result<Arc<Principal>, Rejection> {
-        todo!()
+/// What [`AuthLayer`] makes of a service.
+#[derive(Clone, Debug)]
+pub struct AuthService<S> {
+    policy: AccessPolicy,
+    inner: InterceptedService<EndAtExpiry<S>, Authenticate>,
+}
+
+// The inner service is called directly, in the call that it said it was ready for: it is never cloned here, so the
+// clone of a service that is not ready cannot be called by mistake (tower's "be careful when cloning inner services").
+impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for AuthService<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+{
+    type Response = Response<interceptor::ResponseBody<EndingBody<ResponseBody>>>;
+    type Error = S::Error;
+    type Future = interceptor::ResponseFuture<EndingFuture<S::Future>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+        let rule = self.policy.rule(request.uri().path());
+        // Without a rule nothing is left for the interceptor to find, whatever stood there before.
+        request.extensions_mut().remove::<Rule>();
+        if let Some(rule) = rule {
+            request.extensions_mut().insert(rule);
+        }
+        self.inner.call(request)
     }
 }

@@ -1,21 +1,72 @@
-//! Verifies RS256 access tokens (RFC 9068) in any tonic or tower service.
+//! Verifies RS256 access tokens (RFC 9068) in any tonic or tower service, without asking anybody for each call.
+//!
+//! ```
+//! use authn::{AccessPolicy, AuthLayer, Clock, JwksConfig, Rule, Trust, TrustError, Verifier, VerifierConfig};
+//! # use tonic::{Request, Response, Status};
+//! # use proto::auth::v1::{Account, GetAccountRequest, account_service_server::{AccountService, AccountServiceServer}};
+//!
+//! fn guarded<S: AccountService>(service: S) -> Result<impl Sized, TrustError> {
+//!     let trust = Trust::follow_jwks(JwksConfig::new("https://login.example/.well-known/jwks.json"))?;
+//!     let verifier = Verifier::new(VerifierConfig::new("https://login.example", "accounts"), trust, Clock::system());
+//!     let policy = AccessPolicy::new([("/auth.v1.AccountService/GetAccount", Rule::Scope("account.read"))]);
+//!     let mut server = tonic::transport::Server::builder().layer(AuthLayer::new(policy, verifier, "accounts"));
+//!     Ok(server.add_service(AccountServiceServer::new(service))) // and `.serve(address)`
+//! }
+//! # struct Accounts;
+//! #[tonic::async_trait]
+//! impl AccountService for Accounts {
+//!     async fn get_account(&self, request: Request<GetAccountRequest>) -> Result<Response<Account>, Status> {
+//!         use authn::RequestExt as _;
+//!         let owner = request.subject().map_err(|rejection| rejection.into_status("accounts"))?;
+//!         Ok(Response::new(Account { name: format!("accounts/{owner}"), ..Account::default() }))
+//!     }
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() { guarded(Accounts).expect("guarded"); }
+//! ```
+//!
+//! # The map
+//!
+//! Begin with [`Verifier::verify`], which lists the checks in their order, and [`AuthLayer`], which makes them for every
+//! call of a server and refuses what has no [`Rule`]. [`Authenticate`] is the `tonic` interceptor inside of it, to be used
+//! alone around a single service. [`Trust`] says where the keys come from: a PEM file ([`PublicKey::from_pem`]) or a key
+//! set that is followed ([`Trust::follow_jwks`]). A handler asks [`RequestExt`] for the [`Principal`] and its [`Subject`].
+//! [`Rejection`] is every way to be refused, with its reason and its answer. [`claims::Claims`] is what a token says, for
+//! issuers, and [`Clock`] the time that is handed down. The feature `testing` has an issuer of real and of broken tokens.
+//!
+//! # What it never does
+//!
+//! - It reads no claim of a token whose signature it has not verified, and no function does that for others.
+//! - It takes no algorithm, key or address from a token: RS256 alone, by the keys of the trust source alone.
+//! - It tries no other key than the one that the token names.
+//! - It asks no network and no database during a call, and follows no redirect when it fetches keys.
+//! - It writes no token to a log, an error or a `Debug` output, and keeps none: verified ones are remembered by digest.
+//! - It lets nothing through because something failed: no keys, no rule, an unreadable header are refusals.
+//!
+//! What it does not do yet: revocation before a token expires. The reasons `TOKEN_REVOKED` and `TOKEN_KEY_REVOKED` are
+//! there so that clients can be written for them.
 
+mod authenticate;
 pub mod claims;
 mod clock;
+mod end_at_expiry;
+mod json;
 mod layer;
 mod policy;
 mod principal;
 mod rejection;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod token;
 mod trust;
 mod verifier;
 
+pub use authenticate::{Authenticate, RequestExt};
 pub use clock::{Clock, ManualClock};
-pub use layer::{AuthLayer, RequestExt};
+pub use layer::{AuthLayer, AuthService};
 pub use policy::AccessPolicy;
 pub use principal::{Principal, SessionId, Subject};
 pub use proto::access::Rule;
 pub use rejection::Rejection;
-pub use trust::{JwksConfig, PublicKey, Trust, TrustError};
+pub use trust::{JwksConfig, PublicKey, Trust, TrustError, TrustStatus};
 pub use verifier::{Verifier, VerifierConfig};

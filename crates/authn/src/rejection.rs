@@ -1,4 +1,12 @@
-use tonic::Status;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// When a caller should try again while no keys have come.
+const NOT_READY_RETRY: Duration = Duration::from_secs(1);
 
 /// Why a caller was refused. Each has its own reason in the answer's `google.rpc.ErrorInfo`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,12 +42,50 @@ impl Rejection {
     /// The machine-readable reason.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
-        todo!()
+        match self {
+            Self::TokenMissing => "TOKEN_MISSING",
+            Self::TokenInvalid => "TOKEN_INVALID",
+            Self::TokenExpired => "TOKEN_EXPIRED",
+            Self::TokenRevoked => "TOKEN_REVOKED",
+            Self::TokenKeyRevoked => "TOKEN_KEY_REVOKED",
+            Self::InsufficientScope(_) => "INSUFFICIENT_SCOPE",
+            Self::NotReady => "VERIFIER_NOT_READY",
+            Self::UnknownMethod => "METHOD_UNKNOWN",
+        }
     }
 
-    /// The answer to the caller; `domain` is the service that answers.
+    const fn code(&self) -> Code {
+        match self {
+            Self::TokenMissing
+            | Self::TokenInvalid
+            | Self::TokenExpired
+            | Self::TokenRevoked
+            | Self::TokenKeyRevoked => Code::Unauthenticated,
+            Self::InsufficientScope(_) => Code::PermissionDenied,
+            Self::NotReady => Code::Unavailable,
+            Self::UnknownMethod => Code::Unimplemented,
+        }
+    }
+
+    /// The answer to the caller; `domain` is the service that answers. UNAUTHENTICATED carries
+    /// `www-authenticate: Bearer` (RFC 6750 §3), a lack of scope names it as `requiredScope`, and UNAVAILABLE says
+    /// when to try again.
     #[must_use]
-    pub fn into_status(self, _domain: &str) -> Status {
-        todo!()
+    pub fn into_status(self, domain: &str) -> Status {
+        let code = self.code();
+        let mut about = HashMap::new();
+        let mut details = ErrorDetails::new();
+        let mut metadata = MetadataMap::new();
+        if let Self::InsufficientScope(scope) = self {
+            about.insert("requiredScope".to_owned(), scope.to_owned());
+        }
+        details.set_error_info(self.reason(), domain, about);
+        if code == Code::Unavailable {
+            details.set_retry_info(Some(NOT_READY_RETRY));
+        }
+        if code == Code::Unauthenticated {
+            metadata.insert("www-authenticate", MetadataValue::from_static("Bearer"));
+        }
+        Status::with_error_details_and_metadata(code, self.to_string(), details, metadata)
     }
 }

@@ -1,68 +1,234 @@
-use std::time::Duration;
+//! Where keys come from, and the set of them in force.
+
+mod fetch;
+mod follow;
+mod jwk;
+mod public_key;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tracing::error;
+
+pub use self::follow::JwksConfig;
+pub use self::public_key::PublicKey;
+pub(crate) use self::public_key::is_key_id;
+use crate::Clock;
 
 /// Where a verifier's keys come from, and the snapshot in force. Cheap to clone; all clones see the same snapshot.
-#[derive(Clone, Debug)]
-pub struct Trust(());
+#[derive(Clone)]
+pub struct Trust(Arc<Source>);
 
-/// A public RSA key with its key id.
-#[derive(Clone, Debug)]
-pub struct PublicKey(());
-
-/// How a key set is fetched.
-#[derive(Clone, Debug)]
-pub struct JwksConfig {
-    /// The URL of the key set; the only address that is ever asked.
-    pub url: String,
-    /// Least time between two fetches, at least 10 s.
-    pub cooldown: Duration,
-    /// How long a key set is used before it is fetched again.
-    pub refresh_interval: Duration,
-    /// Longest time for one fetch.
-    pub timeout: Duration,
-    /// PEM certificates to trust instead of the platform's, for `https`.
-    pub ca_pem: Option<Vec<u8>>,
+struct Source {
+    shared: Arc<Shared>,
+    follower: Option<AbortHandle>,
 }
 
-/// Why a key or key set was refused.
+impl Drop for Source {
+    fn drop(&mut self) {
+        if let Some(follower) = &self.follower {
+            follower.abort();
+        }
+    }
+}
+
+/// What a source and its background task share.
+struct Shared {
+    snapshot: ArcSwap<Snapshot>,
+    status: watch::Sender<TrustStatus>,
+    wanted: Notify,
+}
+
+/// Everything that decides whether a token is trusted: swapped as a whole, so that a verification sees one state. Keys,
+/// and later the revocations that belong to them.
+#[derive(Default)]
+pub(crate) struct Snapshot {
+    keys: HashMap<String, PublicKey>,
+}
+
+/// How a source of keys is doing, for gauges and readiness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrustStatus {
+    /// How many keys are trusted now.
+    pub keys: usize,
+    /// How many key sets were fetched and taken.
+    pub fetched: u64,
+    /// How many attempts to fetch one failed; the keys stayed as they were.
+    pub failed: u64,
+    /// When the last set was taken. `None` before the first, and for keys that were never fetched.
+    pub last_fetched_at: Option<SystemTime>,
+}
+
+/// Why a key, a key set or a source of keys was refused.
 #[derive(Debug, thiserror::Error)]
-#[error("TODO")]
-pub struct TrustError;
-
-impl PublicKey {
-    /// Reads a public key from PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`); its key id is the RFC 7638 thumbprint.
-    ///
-    /// # Errors
-    /// If it is no RSA key of 2,048 to 8,192 bits with an odd exponent above 1.
-    pub fn from_pem(_pem: &[u8]) -> Result<Self, TrustError> {
-        todo!()
-    }
-
-    /// The key id: the RFC 7638 SHA-256 thumbprint, or what its key set says.
-    #[must_use]
-    pub fn key_id(&self) -> &str {
-        todo!()
-    }
+#[non_exhaustive]
+pub enum TrustError {
+    /// Not one PEM block with a public RSA key.
+    #[error("expected one PEM block, PUBLIC KEY or RSA PUBLIC KEY, with an RSA key")]
+    Pem,
+    /// Not the JSON that RFC 7517 describes, a member twice, or a member of the wrong type or encoding.
+    #[error("not a JSON Web Key as RFC 7517 describes it")]
+    Jwk,
+    /// A modulus of less than 2,048 or more than 8,192 bits.
+    #[error("an RSA key of {0} bits; 2048 to 8192 are accepted")]
+    KeySize(usize),
+    /// A public exponent that is even, 1, or longer than 32 bits, or a modulus that is even.
+    #[error("not a sound RSA key")]
+    Unsound,
+    /// Longer than 64 characters, empty, or with characters outside of base64, base64url, `.` and `~`.
+    #[error("a key id that is empty, too long, or of strange characters")]
+    KeyId,
+    /// For another purpose: another `kty`, a `use` other than `sig`, `key_ops` without `verify`, an `alg` other than
+    /// RS256.
+    #[error("a key that is not for verifying RS256 signatures")]
+    OtherPurpose,
+    /// A symmetric or private key where everybody can read it.
+    #[error("a secret key in a public place")]
+    SecretKey,
+    /// Two keys with one id.
+    #[error("two keys with the id {0}")]
+    DuplicateKeyId(String),
+    /// A set without a key that verifies RS256 signatures.
+    #[error("no key that verifies RS256 signatures")]
+    NoKeys,
+    /// A setting that cannot work.
+    #[error("{0}")]
+    Setting(&'static str),
+    /// The HTTP client could not be made: the CA certificates are unusable, or the platform has none.
+    #[error("cannot make an HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// The server of the key set could not be reached, or did not answer in time.
+    #[error("cannot fetch the key set")]
+    Fetch(#[source] reqwest::Error),
+    /// The server answered something other than 200, for example a redirect, which is not followed.
+    #[error("the server of the key set answered {0}")]
+    Answer(u16),
+    /// The key set is longer than 64 KiB.
+    #[error("the key set is longer than 64 KiB")]
+    TooLong,
 }
 
 impl Trust {
-    /// Trusts exactly these keys.
+    /// Trusts exactly these keys. Keys that share an id are ambiguous: none of them is trusted, and the log says so.
     #[must_use]
-    pub fn fixed(_keys: Vec<PublicKey>) -> Self {
-        todo!()
+    pub fn fixed(keys: Vec<PublicKey>) -> Self {
+        let mut ids = HashSet::new();
+        let ambiguous: HashSet<String> =
+            keys.iter().filter(|key| !ids.insert(key.key_id())).map(|key| key.key_id().to_owned()).collect();
+        for id in &ambiguous {
+            error!(key.id = id, "two keys have the id {id}: neither is trusted");
+        }
+        let shared = Shared::new();
+        shared.replace(Snapshot::of(keys.into_iter().filter(|key| !ambiguous.contains(key.key_id()))));
+        Self(Arc::new(Source { shared: Arc::new(shared), follower: None }))
     }
 
     /// Follows the key set at a URL with a background task that ends with the last clone. Not ready until the first
     /// set has come; the last good set is kept whatever happens.
     ///
+    /// The first fetch is at once; while it fails it is repeated, after 100 ms at first, at last every 5 s. A set in
+    /// force is fetched again after [`JwksConfig::refresh_interval`], or earlier when a token names an unknown key; two
+    /// fetches never lie closer together than [`JwksConfig::cooldown`], whatever was answered. One fetch runs at a time.
+    ///
+    /// Of a set, keys for other purposes are skipped (RFC 7517 §5); a broken RSA key, two keys with one id, a symmetric or
+    /// a private key, or no usable key at all refuse the set as a whole.
+    ///
     /// # Errors
-    /// If the configuration cannot work.
-    pub fn follow_jwks(_config: JwksConfig) -> Result<Self, TrustError> {
-        todo!()
+    /// If the configuration cannot work, or outside of a Tokio runtime.
+    pub fn follow_jwks(config: JwksConfig) -> Result<Self, TrustError> {
+        Self::follow_jwks_by(config, Clock::system())
+    }
+
+    /// [`Trust::follow_jwks`] with another clock to wait by: with a manual one, tests need not wait.
+    ///
+    /// # Errors
+    /// If the configuration cannot work, or outside of a Tokio runtime.
+    pub fn follow_jwks_by(config: JwksConfig, clock: Clock) -> Result<Self, TrustError> {
+        let shared = Arc::new(Shared::new());
+        let follower = follow::start(config, clock, Arc::clone(&shared))?;
+        Ok(Self(Arc::new(Source { shared, follower: Some(follower) })))
     }
 
     /// Whether keys have come.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        todo!()
+        self.0.shared.snapshot.load().is_ready()
+    }
+
+    /// How the source is doing.
+    #[must_use]
+    pub fn status(&self) -> TrustStatus {
+        *self.0.shared.status.borrow()
+    }
+
+    /// Waits until the status satisfies `condition`, for example `|status| status.keys > 0`.
+    pub async fn when(&self, condition: impl FnMut(&TrustStatus) -> bool) -> TrustStatus {
+        let mut status = self.0.shared.status.subscribe();
+        let found = status.wait_for(condition).await.map(|status| *status);
+        found.expect("self holds the sender")
+    }
+
+    pub(crate) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.0.shared.snapshot.load()
+    }
+
+    /// Asks for a refresh in the background. However often it is asked for, it comes once, and not within the cooldown.
+    pub(crate) fn request_refresh(&self) {
+        self.0.shared.wanted.notify_one();
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let snapshot = self.snapshot();
+        formatter
+            .debug_struct("Trust")
+            .field("keys", &snapshot.keys.keys())
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn new() -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(Snapshot::default()),
+            status: watch::Sender::new(TrustStatus::default()),
+            wanted: Notify::new(),
+        }
+    }
+
+    fn replace(&self, snapshot: Snapshot) {
+        let keys = snapshot.keys.len();
+        self.snapshot.store(Arc::new(snapshot));
+        self.status.send_modify(|status| status.keys = keys);
+    }
+}
+
+impl Snapshot {
+    /// The snapshot of keys with distinct ids.
+    fn of(keys: impl IntoIterator<Item = PublicKey>) -> Self {
+        Self { keys: keys.into_iter().map(|key| (key.key_id().to_owned(), key)).collect() }
+    }
+
+    /// Whether anything can be verified.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// The key with this id.
+    pub(crate) fn key(&self, id: &str) -> Option<&PublicKey> {
+        self.keys.get(id)
+    }
+
+    /// Whether this very key is the one with its id.
+    pub(crate) fn trusts(&self, key: &PublicKey) -> bool {
+        self.key(key.key_id()) == Some(key)
     }
 }

@@ -1,1 +1,3 @@
-//! Not begun.
+//! Begun.
+pub mod domain;
+pub mod repository;

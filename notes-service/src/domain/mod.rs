@@ -1,0 +1,22 @@
+//! The rules: pure values and decisions, without I/O, clock or randomness.
+
+mod etag;
+mod note;
+mod owner_state;
+mod page;
+mod patch;
+mod request;
+mod text;
+
+pub use etag::Etag;
+pub use note::{Color, Note, NoteFields, NoteId, Trashed, View};
+pub use owner_state::{OwnerState, Quota, QuotaExceeded, Stamp};
+pub use page::{
+    Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PageQuery, PageSize, Position, SortField, SortValue,
+};
+pub use patch::{NotePatch, Update};
+pub use request::{Fingerprint, RequestId};
+pub use text::{
+    CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX, Content, SNIPPET_CODE_POINTS, Snippet, TITLE_CODE_POINTS_MAX,
+    TITLE_KEY_BYTES_MAX, TextError, Title, TitleKey,
+};

@@ -1,0 +1,157 @@
+use std::time::{Duration, SystemTime};
+
+use super::NoteFields;
+
+/// What one owner may keep, the trash included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Most notes.
+    pub notes: u64,
+    /// Most bytes of titles and contents.
+    pub bytes: u64,
+}
+
+/// A write was refused because it would exceed a quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaExceeded {
+    /// Too many notes; the limit.
+    Notes(u64),
+    /// Too many bytes; the limit.
+    Bytes(u64),
+}
+
+/// The place of one change among all changes of its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Later than every time given before to the same owner.
+    pub time: SystemTime,
+    /// One more than the change before.
+    pub change_seq: i64,
+}
+
+/// What is counted per owner. Locked first in every transaction that writes, so that the changes of one owner commit in
+/// their order, while owners never wait for each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerState {
+    /// Number of the last change.
+    pub change_seq: i64,
+    /// Tells this life of the owner's data from one before a restored backup.
+    pub epoch: i64,
+    /// Notes, the trash included.
+    pub note_count: u64,
+    /// Notes in the trash.
+    pub deleted_note_count: u64,
+    /// Bytes of titles and contents, the trash included.
+    pub bytes: u64,
+    /// Time of the last change.
+    pub last_update: SystemTime,
+}
+
+impl OwnerState {
+    /// The state of an owner who has nothing yet.
+    #[must_use]
+    pub const fn empty(epoch: i64) -> Self {
+        Self {
+            change_seq: 0,
+            epoch,
+            note_count: 0,
+            deleted_note_count: 0,
+            bytes: 0,
+            last_update: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    /// Counts one change.
+    pub fn stamp(&mut self, now: SystemTime) -> Stamp {
+        self.change_seq += 1;
+        self.last_update = now.max(self.last_update + Duration::from_micros(1));
+        Stamp { time: self.last_update, change_seq: self.change_seq }
+    }
+
+    /// Counts a new note.
+    ///
+    /// # Errors
+    /// If it would exceed the quota; nothing is counted then.
+    pub fn add(&mut self, fields: &NoteFields, now: SystemTime, quota: &Quota) -> Result<Stamp, QuotaExceeded> {
+        if self.note_count >= quota.notes {
+            return Err(QuotaExceeded::Notes(quota.notes));
+        }
+        if self.bytes + fields.bytes() > quota.bytes {
+            return Err(QuotaExceeded::Bytes(quota.bytes));
+        }
+        self.note_count += 1;
+        self.bytes += fields.bytes();
+        Ok(self.stamp(now))
+    }
+
+    /// Counts a changed size. Shrinking is allowed above the quota too.
+    ///
+    /// # Errors
+    /// If growing would exceed the quota; nothing is counted then.
+    pub const fn resize(&mut self, from: u64, to: u64, quota: &Quota) -> Result<(), QuotaExceeded> {
+        let bytes = self.bytes - from + to;
+        if to > from && bytes > quota.bytes {
+            return Err(QuotaExceeded::Bytes(quota.bytes));
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Counts a note that goes to the trash.
+    pub fn trash(&mut self, now: SystemTime) -> Stamp {
+        self.deleted_note_count += 1;
+        self.stamp(now)
+    }
+
+    /// Counts a note that comes back from the trash.
+    pub fn restore(&mut self, now: SystemTime) -> Stamp {
+        self.deleted_note_count -= 1;
+        self.stamp(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Content;
+
+    const QUOTA: Quota = Quota { notes: 2, bytes: 10 };
+
+    fn at(micros: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
+    }
+
+    fn sized(bytes: usize) -> NoteFields {
+        NoteFields { content: Content::parse(&"a".repeat(bytes)).unwrap(), ..NoteFields::default() }
+    }
+
+    #[test]
+    fn times_of_one_owner_strictly_increase_even_when_the_clock_does_not() {
+        let mut owner = OwnerState::empty(0);
+        let times = [at(50), at(50), at(20), at(100)].map(|now| owner.stamp(now));
+        assert_eq!(times.map(|stamp| stamp.time), [at(50), at(51), at(52), at(100)]);
+        assert_eq!(times.map(|stamp| stamp.change_seq), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn the_quota_is_reached_and_not_exceeded() {
+        let mut owner = OwnerState::empty(0);
+        owner.add(&sized(10), at(1), &QUOTA).expect("exactly the quota of bytes");
+        assert_eq!(owner.add(&sized(1), at(1), &QUOTA), Err(QuotaExceeded::Bytes(10)));
+        owner.add(&sized(0), at(1), &QUOTA).expect("exactly the quota of notes");
+        assert_eq!(owner.add(&sized(0), at(1), &QUOTA), Err(QuotaExceeded::Notes(2)));
+        assert_eq!((owner.note_count, owner.bytes, owner.change_seq), (2, 10, 2), "refusals count nothing");
+    }
+
+    #[test]
+    fn shrinking_and_deleting_are_allowed_above_the_quota() {
+        let mut owner = OwnerState { note_count: 5, bytes: 50, ..OwnerState::empty(0) };
+        assert_eq!(owner.resize(20, 21, &QUOTA), Err(QuotaExceeded::Bytes(10)));
+        assert_eq!(owner.resize(20, 19, &QUOTA), Ok(()));
+        assert_eq!(owner.resize(19, 19, &QUOTA), Ok(()));
+        owner.trash(at(1));
+        assert_eq!((owner.bytes, owner.deleted_note_count), (49, 1));
+        owner.restore(at(2));
+        assert_eq!((owner.note_count, owner.deleted_note_count), (5, 0));
+    }
+}

@@ -1,0 +1,140 @@
+use std::time::SystemTime;
+
+use super::{NoteId, TitleKey, View};
+
+/// Page size when the caller names none.
+pub const PAGE_SIZE_DEFAULT: u16 = 50;
+/// Largest page; more is brought down to it.
+pub const PAGE_SIZE_MAX: u16 = 1_000;
+/// Most bytes of notes on a page, below the 4 MiB that common clients decode.
+pub const PAGE_BYTES: usize = 3 * 1_048_576;
+
+/// What notes are ordered by; ties are broken by their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SortField {
+    /// By the time of making, which never changes: each note appears exactly once, whatever is written meanwhile.
+    CreateTime,
+    /// By the time of the last change.
+    UpdateTime,
+    /// By title key.
+    Title,
+}
+
+/// One of the six orders of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Order {
+    /// What is compared.
+    pub field: SortField,
+    /// Whether the greatest comes first.
+    pub descending: bool,
+}
+
+impl Order {
+    /// Every order with its spelling, the default first.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("create_time desc", Self { field: SortField::CreateTime, descending: true }),
+        ("create_time", Self { field: SortField::CreateTime, descending: false }),
+        ("update_time desc", Self { field: SortField::UpdateTime, descending: true }),
+        ("update_time", Self { field: SortField::UpdateTime, descending: false }),
+        ("title", Self { field: SortField::Title, descending: false }),
+        ("title desc", Self { field: SortField::Title, descending: true }),
+    ];
+
+    /// Reads an order; empty is the default, redundant spaces do not matter (AIP-132), anything else is refused.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ').filter(|word| !word.is_empty());
+        let spelling = match (words.next(), words.next(), words.next()) {
+            (None, ..) => return Some(Self::ALL[0].1),
+            (Some(field), None, None) => field.to_owned(),
+            (Some(field), Some(direction), None) => format!("{field} {direction}"),
+            _ => return None,
+        };
+        Self::ALL.iter().find(|(name, _)| *name == spelling).map(|(_, order)| *order)
+    }
+}
+
+/// How many notes a page holds at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageSize(u16);
+
+impl PageSize {
+    /// Reads a page size: 0 is the default, more than the largest is the largest, negative is refused (AIP-158).
+    #[must_use]
+    pub fn parse(size: i32) -> Option<Self> {
+        match size {
+            ..0 => None,
+            0 => Some(Self(PAGE_SIZE_DEFAULT)),
+            size => Some(Self(u16::try_from(size).unwrap_or(PAGE_SIZE_MAX).min(PAGE_SIZE_MAX))),
+        }
+    }
+
+    /// The number of notes.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+/// The value that a note is sorted by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SortValue {
+    /// A time of creation or change.
+    Time(SystemTime),
+    /// A title key.
+    Title(TitleKey),
+}
+
+/// A place in an order: right after the note with this value and id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The value of that note.
+    pub value: SortValue,
+    /// The id of that note.
+    pub id: NoteId,
+}
+
+/// Which page to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageQuery {
+    /// In which order.
+    pub order: Order,
+    /// Whether notes in the trash are listed too.
+    pub show_deleted: bool,
+    /// Whether contents are read.
+    pub view: View,
+    /// How many notes at most.
+    pub size: PageSize,
+    /// Where to begin; none is the beginning.
+    pub after: Option<Position>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_one_of_the_closed_set() {
+        for (spelling, order) in Order::ALL {
+            assert_eq!(Order::parse(spelling), Some(order));
+            assert_eq!(Order::parse(&format!("  {} ", spelling.replace(' ', "   "))), Some(order));
+        }
+        assert_eq!(Order::parse(""), Some(Order { field: SortField::CreateTime, descending: true }));
+        for bad in ["create_time asc", "CREATE_TIME", "title,create_time", "title DESC", "title desc desc", "owner_id", "'"]
+        {
+            assert_eq!(Order::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_page_size_is_brought_into_bounds_and_negative_is_refused() {
+        let check = |size, expected| assert_eq!(PageSize::parse(size).map(PageSize::get), expected, "{size}");
+        check(0, Some(50));
+        check(1, Some(1));
+        check(1_000, Some(1_000));
+        check(1_001, Some(1_000));
+        check(i32::MAX, Some(1_000));
+        check(-1, None);
+        check(i32::MIN, None);
+    }
+}

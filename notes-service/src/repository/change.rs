@@ -1,0 +1,75 @@
+use std::sync::Arc;
+
+use runtime::database::{DatabaseError, Outcome};
+use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
+
+use super::{OwnedNotes, notes, owner_state};
+use crate::domain::{Note, NoteId, OwnerState, View};
+
+/// What to do with a note that was found, decided by rules that see the note and the state of its owner.
+#[derive(Debug)]
+pub enum Decision<E> {
+    /// Store this in its place; the owner's state has been brought up to date.
+    Save(Note),
+    /// Leave it as it is.
+    Keep,
+    /// Leave it as it is and refuse.
+    Refuse(E),
+}
+
+/// What became of a change.
+#[derive(Debug)]
+pub enum Changed<E> {
+    /// The note as it now is, changed or not.
+    Done(Note),
+    /// It was refused.
+    Refused(E),
+    /// The owner has no such note.
+    Missing,
+}
+
+impl OwnedNotes<'_> {
+    /// Changes one note by the rules of `decide`, which sees the note whole while its owner is locked, and must do the
+    /// same if it is asked again. The row is replaced only if it still is the version that `decide` saw.
+    ///
+    /// # Errors
+    /// If the store fails; nothing is changed then.
+    pub async fn change<E, D>(&self, id: NoteId, decide: D) -> Result<Changed<E>, DatabaseError>
+    where
+        E: Send + 'static,
+        D: Fn(&mut OwnerState, &Note) -> Decision<E> + Send + Sync + 'static,
+    {
+        let owner = self.owner_id();
+        let decide = Arc::new(decide);
+        let changed = self.repository.database.write(move |transaction| {
+            let decide = Arc::clone(&decide);
+            Box::pin(async move { change(transaction, owner, id, decide.as_ref()).await })
+        });
+        changed.await?.ok_or(DatabaseError::Contention(DbErr::RecordNotUpdated))
+    }
+}
+
+/// None if the row is no longer what was read, which only a writer that takes no lock can bring about.
+async fn change<E>(
+    transaction: &impl ConnectionTrait,
+    owner: Uuid,
+    id: NoteId,
+    decide: &impl Fn(&mut OwnerState, &Note) -> Decision<E>,
+) -> Result<Outcome<Option<Changed<E>>>, DbErr> {
+    let state = owner_state::lock(transaction, [owner]).await?.remove(&owner);
+    let note = notes::find(transaction, owner, id, View::Full).await?;
+    let (Some(mut state), Some(note)) = (state, note) else {
+        return Ok(Outcome::Rollback(Some(Changed::Missing)));
+    };
+    let changed = match decide(&mut state, &note) {
+        Decision::Save(changed) => changed,
+        Decision::Keep => return Ok(Outcome::Rollback(Some(Changed::Done(note)))),
+        Decision::Refuse(refusal) => return Ok(Outcome::Rollback(Some(Changed::Refused(refusal)))),
+    };
+    owner_state::save(transaction, [(owner, &state)]).await?;
+    if !notes::replace(transaction, owner, &note, &changed, state.change_seq).await? {
+        return Ok(Outcome::Rollback(None));
+    }
+    Ok(Outcome::Commit(Some(Changed::Done(changed))))
+}

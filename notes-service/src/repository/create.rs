@@ -1,0 +1,290 @@
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use runtime::batch::{BatchError, Batcher};
+use runtime::database::{Database, DatabaseError, Outcome, from_micros, to_micros};
+use sea_orm::sea_query::{Condition, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, ExprTrait as _, QueryFilter as _,
+    QuerySelect as _,
+};
+use uuid::Uuid;
+
+use super::entity::{create_request, note, note_body};
+use super::{Batching, OwnedNotes, notes, owner_state};
+use crate::domain::{Fingerprint, Note, NoteFields, NoteId, OwnerState, Quota, QuotaExceeded, RequestId};
+
+/// A note to make.
+#[derive(Clone, Debug)]
+pub struct CreateNote {
+    /// Its id.
+    pub id: NewId,
+    /// What the owner wrote.
+    pub fields: NoteFields,
+    /// Makes the call safe to repeat.
+    pub repetition: Option<Repetition>,
+    /// The present.
+    pub now: SystemTime,
+    /// What the owner may keep.
+    pub quota: Quota,
+}
+
+/// Where the id of a new note comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewId {
+    /// The client chose it, so it may be taken.
+    Chosen(NoteId),
+    /// Drawn at random just now.
+    Drawn(NoteId),
+}
+
+/// A request that may be repeated until `expire_time`.
+#[derive(Clone, Copy, Debug)]
+pub struct Repetition {
+    /// Its id.
+    pub request: RequestId,
+    /// What it asks for.
+    pub fingerprint: Fingerprint,
+    /// When it is forgotten.
+    pub expire_time: SystemTime,
+}
+
+/// What became of a note to make.
+#[derive(Clone, Debug)]
+pub enum Creation {
+    /// It was made.
+    Created(Note),
+    /// The same request made this note before.
+    Repeated(NoteId),
+    /// Another request had the same id.
+    RequestReused,
+    /// The owner has a note with this id.
+    Exists,
+    /// The owner's quota is used up.
+    QuotaExceeded(QuotaExceeded),
+}
+
+/// Why the store could not make a note.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CreateError {
+    /// It failed, alike for all notes of the batch.
+    #[error("the store could not make the note")]
+    Store(#[from] Arc<DatabaseError>),
+    /// Too many creations wait, or the batch was lost.
+    #[error("the note was not made")]
+    Batch(#[from] BatchError),
+}
+
+/// One creation among those of a batch.
+#[derive(Clone, Debug)]
+pub(super) struct CreateCommand {
+    owner: Uuid,
+    note: CreateNote,
+}
+
+impl NewId {
+    const fn get(self) -> NoteId {
+        match self {
+            Self::Chosen(id) | Self::Drawn(id) => id,
+        }
+    }
+}
+
+impl OwnedNotes<'_> {
+    /// Makes a note, in one transaction with whatever else is made at the same time. One refusal or failure does not
+    /// touch the others; nothing waits for a batch to fill.
+    ///
+    /// # Errors
+    /// If the store fails or too many creations wait.
+    pub async fn create(&self, note: CreateNote) -> Result<Creation, CreateError> {
+        Ok(self.repository.creates.submit(CreateCommand { owner: self.owner_id(), note }).await??)
+    }
+}
+
+/// Collects concurrent creations and makes them together.
+pub(super) fn batcher(
+    database: &Database,
+    batching: Batching,
+) -> Batcher<CreateCommand, Result<Creation, Arc<DatabaseError>>> {
+    let database = database.clone();
+    Batcher::spawn(batching.queue, batching.size, move |commands| {
+        let database = database.clone();
+        Box::pin(async move { create_all(&database, commands).await })
+    })
+}
+
+/// Makes the notes of a batch. If the store takes offence at one of them, each is tried alone.
+async fn create_all(database: &Database, commands: Vec<CreateCommand>) -> Vec<Result<Creation, Arc<DatabaseError>>> {
+    let commands: Arc<[CreateCommand]> = commands.into();
+    match write(database, Arc::clone(&commands)).await {
+        Ok(creations) => creations.into_iter().map(Ok).collect(),
+        Err(DatabaseError::Fault(_)) if commands.len() > 1 => {
+            let mut creations = Vec::with_capacity(commands.len());
+            for command in commands.iter() {
+                let alone = write(database, [command.clone()].into()).await;
+                creations.push(alone.map(|mut creations| creations.remove(0)).map_err(Arc::new));
+            }
+            creations
+        }
+        Err(error) => {
+            let error = Arc::new(error);
+            commands.iter().map(|_| Err(Arc::clone(&error))).collect()
+        }
+    }
+}
+
+async fn write(database: &Database, commands: Arc<[CreateCommand]>) -> Result<Vec<Creation>, DatabaseError> {
+    let work = database.write(move |transaction| {
+        let commands = Arc::clone(&commands);
+        Box::pin(async move { create(transaction, &commands).await })
+    });
+    work.await
+}
+
+/// Decides about each command in its order, then stores the notes with one statement per table.
+async fn create(
+    transaction: &impl ConnectionTrait,
+    commands: &[CreateCommand],
+) -> Result<Outcome<Vec<Creation>>, DbErr> {
+    let mut batch = Batch::read(transaction, commands).await?;
+    let creations = commands.iter().map(|command| batch.decide(command)).collect();
+    if batch.notes.is_empty() {
+        return Ok(Outcome::Rollback(creations));
+    }
+    batch.store(transaction).await?;
+    Ok(Outcome::Commit(creations))
+}
+
+/// What is known and decided while a batch is made. All its owners are locked.
+struct Batch {
+    states: BTreeMap<Uuid, OwnerState>,
+    /// Ids that are taken, by owner.
+    taken: HashSet<(Uuid, Uuid)>,
+    /// Requests that were seen, by owner.
+    seen: HashMap<(Uuid, Uuid), SeenRequest>,
+    writing: HashSet<Uuid>,
+    notes: Vec<note::ActiveModel>,
+    bodies: Vec<note_body::ActiveModel>,
+    requests: Vec<create_request::ActiveModel>,
+}
+
+struct SeenRequest {
+    fingerprint: Vec<u8>,
+    id: NoteId,
+    expire_time: SystemTime,
+}
+
+impl Batch {
+    async fn read(transaction: &impl ConnectionTrait, commands: &[CreateCommand]) -> Result<Self, DbErr> {
+        let mut owners: Vec<_> = commands.iter().map(|command| command.owner).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        let epoch = commands.first().map_or(0, |command| to_micros(command.note.now));
+        Ok(Self {
+            states: owner_state::lock_or_begin(transaction, &owners, epoch).await?,
+            taken: taken_ids(transaction, commands).await?,
+            seen: seen_requests(transaction, commands).await?,
+            writing: HashSet::new(),
+            notes: Vec::with_capacity(commands.len()),
+            bodies: Vec::with_capacity(commands.len()),
+            requests: Vec::new(),
+        })
+    }
+
+    fn decide(&mut self, CreateCommand { owner, note }: &CreateCommand) -> Creation {
+        let id = note.id.get();
+        let request_key = note.repetition.as_ref().map(|repetition| (*owner, repetition.request.as_uuid()));
+        if let (Some(key), Some(repetition)) = (request_key, &note.repetition)
+            && let Some(seen) = self.seen.get(&key).filter(|seen| seen.expire_time > note.now)
+        {
+            let same = seen.fingerprint == repetition.fingerprint.as_bytes();
+            return if same { Creation::Repeated(seen.id) } else { Creation::RequestReused };
+        }
+        if self.taken.contains(&(*owner, id.as_uuid())) {
+            return Creation::Exists;
+        }
+        let state = self.states.get_mut(owner).expect("every owner of the batch was locked");
+        let stamp = match state.add(&note.fields, note.now, &note.quota) {
+            Ok(stamp) => stamp,
+            Err(exceeded) => return Creation::QuotaExceeded(exceeded),
+        };
+        let made = Note::new(id, note.fields.clone(), stamp.time);
+        self.writing.insert(*owner);
+        self.taken.insert((*owner, id.as_uuid()));
+        self.notes.push(notes::to_row(*owner, &made, stamp.change_seq));
+        self.bodies.push(notes::to_body(*owner, &made));
+        if let (Some(key), Some(repetition)) = (request_key, &note.repetition) {
+            self.requests.push(create_request::ActiveModel {
+                owner_id: Set(*owner),
+                request_id: Set(key.1),
+                fingerprint: Set(repetition.fingerprint.as_bytes().to_vec()),
+                note_id: Set(id.as_uuid()),
+                expire_us: Set(to_micros(repetition.expire_time)),
+            });
+            let fingerprint = repetition.fingerprint.as_bytes().to_vec();
+            self.seen.insert(key, SeenRequest { fingerprint, id, expire_time: repetition.expire_time });
+        }
+        Creation::Created(made)
+    }
+
+    async fn store(self, transaction: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let written = self.states.iter().filter(|(owner, _)| self.writing.contains(owner));
+        owner_state::save(transaction, written.map(|(owner, state)| (*owner, state))).await?;
+        note::Entity::insert_many(self.notes).exec_without_returning(transaction).await?;
+        note_body::Entity::insert_many(self.bodies).exec_without_returning(transaction).await?;
+        if !self.requests.is_empty() {
+            // A row that is there already has expired.
+            let forgotten =
+                [create_request::Column::Fingerprint, create_request::Column::NoteId, create_request::Column::ExpireUs];
+            let key = [create_request::Column::OwnerId, create_request::Column::RequestId];
+            create_request::Entity::insert_many(self.requests)
+                .on_conflict(OnConflict::columns(key).update_columns(forgotten).to_owned())
+                .exec_without_returning(transaction)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Which of the ids that clients chose are taken. Drawn ids are not looked up.
+async fn taken_ids(
+    transaction: &impl ConnectionTrait,
+    commands: &[CreateCommand],
+) -> Result<HashSet<(Uuid, Uuid)>, DbErr> {
+    let chosen = commands.iter().filter_map(|command| match command.note.id {
+        NewId::Chosen(id) => Some((command.owner, id.as_uuid())),
+        NewId::Drawn(_) => None,
+    });
+    let keys = chosen.map(|(owner, id)| note::Column::OwnerId.eq(owner).and(note::Column::NoteId.eq(id)));
+    let Some(any) = any_of(keys) else { return Ok(HashSet::new()) };
+    let columns = [note::Column::OwnerId, note::Column::NoteId];
+    let taken = note::Entity::find().select_only().columns(columns).filter(any).into_tuple().all(transaction).await?;
+    Ok(taken.into_iter().collect())
+}
+
+/// Which of the requests were seen before, expired or not.
+async fn seen_requests(
+    transaction: &impl ConnectionTrait,
+    commands: &[CreateCommand],
+) -> Result<HashMap<(Uuid, Uuid), SeenRequest>, DbErr> {
+    use create_request::Column::{OwnerId, RequestId};
+    let repeatable = commands.iter().filter_map(|command| {
+        let repetition = command.note.repetition.as_ref()?;
+        Some(OwnerId.eq(command.owner).and(RequestId.eq(repetition.request.as_uuid())))
+    });
+    let Some(any) = any_of(repeatable) else { return Ok(HashMap::new()) };
+    let rows = create_request::Entity::find().filter(any).all(transaction).await?;
+    let seen = rows.into_iter().map(|row| {
+        let expire_time = from_micros(row.expire_us);
+        let seen = SeenRequest { fingerprint: row.fingerprint, id: NoteId::from_uuid(row.note_id), expire_time };
+        ((row.owner_id, row.request_id), seen)
+    });
+    Ok(seen.collect())
+}
+
+/// One of these holds; none if there are none. SQLite has no `IN` for lists of pairs.
+fn any_of(conditions: impl Iterator<Item = sea_orm::sea_query::Expr>) -> Option<Condition> {
+    let any = conditions.fold(Condition::any(), Condition::add);
+    (!any.is_empty()).then_some(any)
+}

@@ -1,0 +1,6 @@
+//! The rows of the tables, seen by the repository alone.
+
+pub(super) mod create_request;
+pub(super) mod note;
+pub(super) mod note_body;
+pub(super) mod owner_state;

@@ -1,0 +1,19 @@
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "owner_state")]
+pub(in crate::repository) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(in crate::repository) owner_id: Uuid,
+    pub(in crate::repository) change_seq: i64,
+    pub(in crate::repository) epoch: i64,
+    pub(in crate::repository) note_count: i64,
+    pub(in crate::repository) deleted_note_count: i64,
+    pub(in crate::repository) bytes: i64,
+    pub(in crate::repository) last_update_us: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub(in crate::repository) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

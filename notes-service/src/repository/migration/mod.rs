@@ -1,0 +1,15 @@
+//! The schema, one file per step, forward only.
+
+mod m20261124_000001_create_notes;
+
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+/// Every step in its order.
+#[derive(Debug)]
+pub(super) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261124_000001_create_notes::Migration)]
+    }
+}

@@ -1,0 +1,142 @@
+//! Where notes are kept. The way in is [`NoteRepository::for_owner`]: every query about notes exists only on the handle
+//! that it makes from a verified [`Subject`], and the connection never leaves this module, so that a query without an
+//! owner cannot be written outside.
+//!
+//! ```
+//! # use notes_service::domain::{Note, NoteId, View};
+//! # use notes_service::repository::NoteRepository;
+//! # use runtime::database::DatabaseError;
+//! async fn read(repository: &NoteRepository, caller: authn::Subject, id: NoteId) -> Result<Option<Note>, DatabaseError> {
+//!     repository.for_owner(caller).find(id, View::Full).await
+//! }
+//! ```
+//!
+//! Without an owner there is no query:
+//! ```compile_fail
+//! # use notes_service::domain::{Note, NoteId, View};
+//! # use notes_service::repository::NoteRepository;
+//! # use runtime::database::DatabaseError;
+//! async fn read(repository: &NoteRepository, caller: authn::Subject, id: NoteId) -> Result<Option<Note>, DatabaseError> {
+//!     repository.find(id, View::Full).await
+//! }
+//! ```
+//!
+//! An id that a client sent is no owner:
+//! ```compile_fail
+//! # use notes_service::domain::{Note, NoteId, View};
+//! # use notes_service::repository::NoteRepository;
+//! # use runtime::database::DatabaseError;
+//! async fn read(repository: &NoteRepository, caller: uuid::Uuid, id: NoteId) -> Result<Option<Note>, DatabaseError> {
+//!     repository.for_owner(caller).find(id, View::Full).await
+//! }
+//! ```
+//!
+//! The connection and the tables cannot be reached:
+//! ```compile_fail
+//! fn connection(repository: &notes_service::repository::NoteRepository) -> &runtime::database::Database {
+//!     &repository.database
+//! }
+//! ```
+//! ```compile_fail
+//! use notes_service::repository::entity::note::Entity;
+//! ```
+
+mod change;
+mod create;
+mod entity;
+mod migration;
+mod notes;
+mod owner_state;
+mod page;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use authn::Subject;
+use runtime::batch::Batcher;
+use runtime::database::{Database, DatabaseConfig, DatabaseError};
+use uuid::Uuid;
+
+pub use change::{Changed, Decision};
+use create::CreateCommand;
+pub use create::{CreateError, CreateNote, Creation, NewId, Repetition};
+pub use page::Page;
+
+use crate::domain::{Note, NoteId, View};
+
+/// Every note of every owner, reachable one owner at a time. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct NoteRepository {
+    database: Database,
+    creates: Batcher<CreateCommand, Result<Creation, Arc<DatabaseError>>>,
+}
+
+/// How concurrent creations share a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// How many creations may wait; more are refused.
+    pub queue: usize,
+    /// How many are made in one transaction at most.
+    pub size: usize,
+}
+
+/// The notes of one owner.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnedNotes<'a> {
+    repository: &'a NoteRepository,
+    owner: Subject,
+}
+
+impl NoteRepository {
+    /// Opens the store and brings its schema up to date.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn open(config: &DatabaseConfig, batching: Batching) -> Result<Self, DatabaseError> {
+        let database = Database::open::<migration::Migrator>(config).await?;
+        let creates = create::batcher(&database, batching);
+        Ok(Self { database, creates })
+    }
+
+    /// Brings the schema of a store up to date and returns.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn migrate(config: &DatabaseConfig) -> Result<(), DatabaseError> {
+        Database::migrate::<migration::Migrator>(config).await
+    }
+
+    /// The notes of the subject of a verified token.
+    #[must_use]
+    pub const fn for_owner(&self, owner: Subject) -> OwnedNotes<'_> {
+        OwnedNotes { repository: self, owner }
+    }
+
+    /// Whether the store answers now; looks at most `within` long.
+    pub async fn is_ready(&self, within: Duration) -> bool {
+        self.database.is_ready(within).await
+    }
+
+    /// Waits for running work and closes the store.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+impl OwnedNotes<'_> {
+    /// Finds a note, live or in the trash, by one statement.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn find(&self, id: NoteId, view: View) -> Result<Option<Note>, DatabaseError> {
+        let owner = self.owner_id();
+        self.repository.database.read(move |connection| Box::pin(notes::find(connection, owner, id, view))).await
+    }
+
+    const fn owner_id(&self) -> Uuid {
+        self.owner.as_uuid()
+    }
+}

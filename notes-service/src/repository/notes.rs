@@ -1,0 +1,167 @@
+use runtime::database::{from_micros, to_micros};
+use sea_orm::sea_query::{Expr, ExprTrait as _, JoinType, Query, SelectStatement};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _};
+use uuid::Uuid;
+
+use super::entity::{note, note_body};
+use super::rows::{Column, Row};
+use crate::domain::{Color, Content, Etag, Note, NoteId, Snippet, Title, TitleKey, Trashed, View};
+
+/// `notes.state` of a live note.
+pub(super) const LIVE: i16 = 0;
+/// `notes.state` of a note in the trash.
+pub(super) const IN_TRASH: i16 = 1;
+
+/// What is selected of a note, in this order.
+pub(super) const COLUMNS: [Column; 13] = [
+    Column::Binary("note_id"),
+    Column::Plain("title"),
+    Column::Plain("content_bytes"),
+    Column::Plain("snippet"),
+    Column::Plain("pinned"),
+    Column::Plain("archived"),
+    Column::Plain("color"),
+    Column::Plain("create_us"),
+    Column::Plain("update_us"),
+    Column::Plain("delete_us"),
+    Column::Plain("purge_us"),
+    Column::Plain("revision"),
+    Column::Plain("digest"),
+];
+
+/// The column after them, when contents are selected.
+pub(super) const CONTENT: Column = Column::Plain("content");
+
+/// Reads one note by its key.
+pub(super) async fn find(
+    connection: &impl ConnectionTrait,
+    owner: Uuid,
+    id: NoteId,
+    view: View,
+) -> Result<Option<Note>, DbErr> {
+    match connection.query_one(&by_key(owner, id, view)).await? {
+        Some(result) => from_row(&mut Row::Selected(result), view).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn by_key(owner: Uuid, id: NoteId, view: View) -> SelectStatement {
+    let mut select = Query::select();
+    for column in COLUMNS {
+        select.column((note::Entity, column.name()));
+    }
+    select
+        .from(note::Entity)
+        .and_where(Expr::col((note::Entity, note::Column::OwnerId)).eq(owner))
+        .and_where(Expr::col((note::Entity, note::Column::NoteId)).eq(id.as_uuid()));
+    if view == View::Full {
+        select.column((note_body::Entity, note_body::Column::Content)).join(
+            JoinType::InnerJoin,
+            note_body::Entity,
+            Expr::col((note_body::Entity, note_body::Column::OwnerId))
+                .eq(owner)
+                .and(Expr::col((note_body::Entity, note_body::Column::NoteId)).eq(id.as_uuid())),
+        );
+    }
+    select
+}
+
+/// Makes a note of a row of [`COLUMNS`], with [`CONTENT`] after them in the full view.
+pub(super) fn from_row(row: &mut Row, view: View) -> Result<Note, DbErr> {
+    let trashed = match (row.optional_integer(9)?, row.optional_integer(10)?) {
+        (Some(delete_us), Some(purge_us)) => {
+            Some(Trashed { delete_time: from_micros(delete_us), purge_time: from_micros(purge_us) })
+        }
+        _ => None,
+    };
+    Ok(Note {
+        id: NoteId::from_uuid(row.uuid(0)?),
+        title: Title::stored(row.text(1)?),
+        content: match view {
+            View::Basic => None,
+            View::Full => row.optional_text(COLUMNS.len())?.map(Content::stored),
+        },
+        content_bytes: usize::try_from(row.integer(2)?).map_err(|_| corrupt("content_bytes"))?,
+        snippet: Snippet::stored(row.text(3)?),
+        pinned: row.boolean(4)?,
+        archived: row.boolean(5)?,
+        color: Color::from_number(row.small(6)?.into()).ok_or_else(|| corrupt("color"))?,
+        create_time: from_micros(row.integer(7)?),
+        update_time: from_micros(row.integer(8)?),
+        trashed,
+        etag: Etag { revision: row.integer(11)?, digest: row.integer(12)? },
+    })
+}
+
+/// The row of a note.
+pub(super) fn to_row(owner: Uuid, note: &Note, change_seq: i64) -> note::ActiveModel {
+    note::ActiveModel {
+        owner_id: Set(owner),
+        note_id: Set(note.id.as_uuid()),
+        title: Set(note.title.as_str().to_owned()),
+        title_key: Set(TitleKey::of(&note.title).as_bytes().to_vec()),
+        snippet: Set(note.snippet.as_str().to_owned()),
+        content_bytes: Set(i64::try_from(note.content_bytes).expect("a content is at most 1 MiB")),
+        pinned: Set(note.pinned),
+        archived: Set(note.archived),
+        color: Set(note.color.number()),
+        state: Set(if note.trashed.is_some() { IN_TRASH } else { LIVE }),
+        create_us: Set(to_micros(note.create_time)),
+        update_us: Set(to_micros(note.update_time)),
+        delete_us: Set(note.trashed.map(|trashed| to_micros(trashed.delete_time))),
+        purge_us: Set(note.trashed.map(|trashed| to_micros(trashed.purge_time))),
+        revision: Set(note.etag.revision),
+        digest: Set(note.etag.digest),
+        change_seq: Set(change_seq),
+    }
+}
+
+/// The row of a note's content.
+pub(super) fn to_body(owner: Uuid, note: &Note) -> note_body::ActiveModel {
+    let content = note.content.as_ref().map(|content| content.as_str().to_owned());
+    note_body::ActiveModel {
+        owner_id: Set(owner),
+        note_id: Set(note.id.as_uuid()),
+        content: Set(content.unwrap_or_default()),
+    }
+}
+
+/// Replaces a note if it still is the version `before`; says whether it was.
+pub(super) async fn replace(
+    connection: &impl ConnectionTrait,
+    owner: Uuid,
+    before: &Note,
+    after: &Note,
+    change_seq: i64,
+) -> Result<bool, DbErr> {
+    let mut row = to_row(owner, after, change_seq);
+    row.owner_id.take();
+    row.note_id.take();
+    let replaced = note::Entity::update_many()
+        .set(row)
+        .filter(note::Column::OwnerId.eq(owner))
+        .filter(note::Column::NoteId.eq(after.id.as_uuid()))
+        .filter(note::Column::Revision.eq(before.etag.revision))
+        .filter(note::Column::Digest.eq(before.etag.digest))
+        .exec(connection)
+        .await?;
+    if replaced.rows_affected == 0 {
+        return Ok(false);
+    }
+    if after.content != before.content {
+        let mut body = to_body(owner, after);
+        body.owner_id.take();
+        body.note_id.take();
+        note_body::Entity::update_many()
+            .set(body)
+            .filter(note_body::Column::OwnerId.eq(owner))
+            .filter(note_body::Column::NoteId.eq(after.id.as_uuid()))
+            .exec(connection)
+            .await?;
+    }
+    Ok(true)
+}
+
+fn corrupt(column: &str) -> DbErr {
+    DbErr::Type(format!("notes.{column} of a row is out of its bounds"))
+}

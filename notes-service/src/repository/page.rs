@@ -1,0 +1,187 @@
+use runtime::database::{DatabaseError, to_micros};
+use sea_orm::sea_query::{
+    Alias, Asterisk, Expr, ExprTrait as _, Frame, FrameType, Func, JoinType, Order as Direction, Query, SelectStatement, UnionType,
+    WindowStatement,
+};
+use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
+
+use super::entity::{note, note_body};
+use super::notes::{CONTENT, COLUMNS, IN_TRASH, LIVE, from_row};
+use super::rows::{self, Column};
+use super::OwnedNotes;
+use crate::domain::{Note, Order, PAGE_BYTES, PageQuery, Position, SortField, SortValue, TitleKey, View};
+
+/// Upper bound of what a note adds to an answer beside its content: title and snippet at four bytes a code point, name,
+/// times and etag.
+const NOTE_BYTES_BESIDE_CONTENT: i64 = 2_400;
+
+/// A page of notes.
+#[derive(Debug)]
+pub struct Page {
+    /// The notes in their order.
+    pub notes: Vec<Note>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Position>,
+}
+
+impl OwnedNotes<'_> {
+    /// Reads one page by one statement, whose cost depends on the size of the page alone: each order has an index that
+    /// begins with the owner, and the place in it is found by comparing rows of values. Contents are not read in the
+    /// basic view; in the full view the page ends before they exceed 3 MiB.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn page(&self, query: PageQuery) -> Result<Page, DatabaseError> {
+        let owner = self.owner_id();
+        self.repository.database.read(move |connection| Box::pin(async move { read(connection, owner, &query).await })).await
+    }
+}
+
+async fn read(connection: &impl ConnectionTrait, owner: Uuid, query: &PageQuery) -> Result<Page, DbErr> {
+    let columns = columns(query);
+    let mut rows = rows::fetch_all(connection, select(owner, query), &columns).await?;
+    let size = usize::from(query.size.get());
+    let mut page = Page { notes: Vec::with_capacity(rows.len().min(size)), next: None };
+    let mut last = None;
+    for row in &mut rows {
+        let note = from_row(row, query.view)?;
+        let beyond_budget = query.view == View::Full && note.content.is_none();
+        if page.notes.len() == size || beyond_budget {
+            page.next = last;
+            break;
+        }
+        let value = match query.order.field {
+            SortField::CreateTime => SortValue::Time(note.create_time),
+            SortField::UpdateTime => SortValue::Time(note.update_time),
+            SortField::Title => SortValue::Title(TitleKey::stored(row.bytes(columns.len() - 1)?)),
+        };
+        last = Some(Position { value, id: note.id });
+        page.notes.push(note);
+    }
+    Ok(page)
+}
+
+/// What [`select`] selects, in this order.
+fn columns(query: &PageQuery) -> Vec<Column> {
+    let mut columns = COLUMNS.to_vec();
+    if query.view == View::Full {
+        columns.push(CONTENT);
+    }
+    if query.order.field == SortField::Title {
+        columns.push(Column::Binary("title_key"));
+    }
+    columns
+}
+
+/// The statement for a page and the first note after it.
+pub(super) fn select(owner: Uuid, query: &PageQuery) -> SelectStatement {
+    let page = if query.show_deleted {
+        // Two ranges of the index, each in order, instead of one that would have to be sorted.
+        let mut both = Query::select();
+        both.column(Asterisk).from_subquery(range(owner, LIVE, query), Alias::new("live")).union(
+            UnionType::All,
+            Query::select()
+                .column(Asterisk)
+                .from_subquery(range(owner, IN_TRASH, query), Alias::new("in_trash"))
+                .to_owned(),
+        );
+        in_order(&mut both, query.order).limit(limit(query)).to_owned()
+    } else {
+        range(owner, LIVE, query)
+    };
+    match query.view {
+        View::Basic => page,
+        View::Full => with_contents(owner, page, query),
+    }
+}
+
+/// One range of the index of the order.
+fn range(owner: Uuid, state: i16, query: &PageQuery) -> SelectStatement {
+    let mut select = Query::select();
+    for column in COLUMNS {
+        select.column(column.name());
+    }
+    if query.order.field == SortField::Title {
+        select.column(note::Column::TitleKey);
+    }
+    select
+        .from(note::Entity)
+        .and_where(Expr::col(note::Column::OwnerId).eq(owner))
+        .and_where(Expr::col(note::Column::State).eq(state));
+    if let Some(Position { value, id }) = &query.after {
+        let value = match value {
+            SortValue::Time(time) => Expr::value(to_micros(*time)),
+            SortValue::Title(key) => Expr::value(key.as_bytes().to_vec()),
+        };
+        // A comparison of rows, which the index answers at any depth; `a < ? OR (a = ? AND b < ?)` reads all before it.
+        let place = Expr::tuple([Expr::col(sort_column(query.order.field)), Expr::col(note::Column::NoteId)]);
+        let after = Expr::tuple([value, Expr::value(id.as_uuid())]);
+        select.and_where(if query.order.descending { place.lt(after) } else { place.gt(after) });
+    }
+    in_order(&mut select, query.order).limit(limit(query)).to_owned()
+}
+
+/// Joins the contents of the notes as long as they fit an answer; those of the others are not read.
+fn with_contents(owner: Uuid, page: SelectStatement, query: &PageQuery) -> SelectStatement {
+    let page_table = || Alias::new("page");
+    let direction = direction(query.order);
+    let weight = Expr::col(note::Column::ContentBytes).add(NOTE_BYTES_BESIDE_CONTENT);
+    let mut running = WindowStatement::new();
+    running
+        .order_by(sort_column(query.order.field), direction.clone())
+        .order_by(note::Column::NoteId, direction.clone())
+        .frame_start(FrameType::Rows, Frame::UnboundedPreceding);
+    let weighed = Query::select()
+        .column(Asterisk)
+        .expr_window_as(Func::sum(weight), running, Alias::new("running_bytes"))
+        .from_subquery(page, Alias::new("unweighed"))
+        .to_owned();
+
+    let mut select = Query::select();
+    for column in columns(query) {
+        match column {
+            column if column.name() == CONTENT.name() => select.column((note_body::Entity, note_body::Column::Content)),
+            column => select.column((page_table(), Alias::new(column.name()))),
+        };
+    }
+    let budget = i64::try_from(PAGE_BYTES).expect("3 MiB fit 64 bits");
+    select
+        .from_subquery(weighed, page_table())
+        .join(
+            JoinType::LeftJoin,
+            note_body::Entity,
+            Expr::col((note_body::Entity, note_body::Column::OwnerId))
+                .eq(owner)
+                .and(
+                    Expr::col((note_body::Entity, note_body::Column::NoteId))
+                        .equals((page_table(), note::Column::NoteId)),
+                )
+                .and(Expr::col((page_table(), Alias::new("running_bytes"))).lte(budget)),
+        )
+        .order_by((page_table(), sort_column(query.order.field)), direction.clone())
+        .order_by((page_table(), note::Column::NoteId), direction)
+        .limit(limit(query))
+        .to_owned()
+}
+
+fn in_order(select: &mut SelectStatement, order: Order) -> &mut SelectStatement {
+    select.order_by(sort_column(order.field), direction(order)).order_by(note::Column::NoteId, direction(order))
+}
+
+const fn sort_column(field: SortField) -> note::Column {
+    match field {
+        SortField::CreateTime => note::Column::CreateUs,
+        SortField::UpdateTime => note::Column::UpdateUs,
+        SortField::Title => note::Column::TitleKey,
+    }
+}
+
+const fn direction(order: Order) -> Direction {
+    if order.descending { Direction::Desc } else { Direction::Asc }
+}
+
+/// One more than the page, to know whether there is a next one.
+fn limit(query: &PageQuery) -> u64 {
+    u64::from(query.size.get()) + 1
+}

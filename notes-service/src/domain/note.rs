@@ -171,6 +171,20 @@ impl Note {
         stored_bytes(&self.title, self.content_bytes)
     }
 
+    /// The note as a new version of `time`, after its values were changed. It was read whole.
+    #[must_use]
+    pub fn changed_at(self, time: SystemTime) -> Self {
+        let fields = NoteFields {
+            title: self.title,
+            content: self.content.unwrap_or_default(),
+            pinned: self.pinned,
+            archived: self.archived,
+            color: self.color,
+        };
+        let etag = self.etag.next(&fields);
+        Self { etag, update_time: time, title: fields.title, content: Some(fields.content), ..self }
+    }
+
     /// The note moved to the trash at `time`, to be removed for good `retention` later.
     #[must_use]
     pub fn into_trash(self, time: SystemTime, retention: Duration) -> Self {

@@ -120,7 +120,8 @@ mod tests {
             assert_eq!(Order::parse(&format!("  {} ", spelling.replace(' ', "   "))), Some(order));
         }
         assert_eq!(Order::parse(""), Some(Order { field: SortField::CreateTime, descending: true }));
-        for bad in ["create_time asc", "CREATE_TIME", "title,create_time", "title DESC", "title desc desc", "owner_id", "'"]
+        for bad in
+            ["create_time asc", "CREATE_TIME", "title,create_time", "title DESC", "title desc desc", "owner_id", "'"]
         {
             assert_eq!(Order::parse(bad), None, "{bad}");
         }

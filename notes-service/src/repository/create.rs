@@ -79,8 +79,8 @@ pub enum CreateError {
 /// One creation among those of a batch.
 #[derive(Clone, Debug)]
 pub(super) struct CreateCommand {
-    owner: Uuid,
-    note: CreateNote,
+    pub(super) owner: Uuid,
+    pub(super) note: CreateNote,
 }
 
 impl NewId {
@@ -115,7 +115,10 @@ pub(super) fn batcher(
 }
 
 /// Makes the notes of a batch. If the store takes offence at one of them, each is tried alone.
-async fn create_all(database: &Database, commands: Vec<CreateCommand>) -> Vec<Result<Creation, Arc<DatabaseError>>> {
+pub(super) async fn create_all(
+    database: &Database,
+    commands: Vec<CreateCommand>,
+) -> Vec<Result<Creation, Arc<DatabaseError>>> {
     let commands: Arc<[CreateCommand]> = commands.into();
     match write(database, Arc::clone(&commands)).await {
         Ok(creations) => creations.into_iter().map(Ok).collect(),

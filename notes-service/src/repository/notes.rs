@@ -45,7 +45,7 @@ pub(super) async fn find(
     }
 }
 
-fn by_key(owner: Uuid, id: NoteId, view: View) -> SelectStatement {
+pub(super) fn by_key(owner: Uuid, id: NoteId, view: View) -> SelectStatement {
     let mut select = Query::select();
     for column in COLUMNS {
         select.column((note::Entity, column.name()));

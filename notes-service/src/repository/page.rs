@@ -1,15 +1,15 @@
 use runtime::database::{DatabaseError, to_micros};
 use sea_orm::sea_query::{
-    Alias, Asterisk, Expr, ExprTrait as _, Frame, FrameType, Func, JoinType, Order as Direction, Query, SelectStatement, UnionType,
-    WindowStatement,
+    Alias, Asterisk, Expr, ExprTrait as _, Frame, FrameType, Func, JoinType, Order as Direction, Query,
+    SelectStatement, UnionType, WindowStatement,
 };
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
-use super::entity::{note, note_body};
-use super::notes::{CONTENT, COLUMNS, IN_TRASH, LIVE, from_row};
-use super::rows::{self, Column};
 use super::OwnedNotes;
+use super::entity::{note, note_body};
+use super::notes::{COLUMNS, CONTENT, IN_TRASH, LIVE, from_row};
+use super::rows::{self, Column};
 use crate::domain::{Note, Order, PAGE_BYTES, PageQuery, Position, SortField, SortValue, TitleKey, View};
 
 /// Upper bound of what a note adds to an answer beside its content: title and snippet at four bytes a code point, name,
@@ -34,7 +34,10 @@ impl OwnedNotes<'_> {
     /// If the store fails.
     pub async fn page(&self, query: PageQuery) -> Result<Page, DatabaseError> {
         let owner = self.owner_id();
-        self.repository.database.read(move |connection| Box::pin(async move { read(connection, owner, &query).await })).await
+        self.repository
+            .database
+            .read(move |connection| Box::pin(async move { read(connection, owner, &query).await }))
+            .await
     }
 }
 

@@ -1,0 +1,187 @@
+//! What the repository promises, on the engine that `TEST_POSTGRES_URL` chooses.
+
+mod changes;
+mod creations;
+mod lists;
+mod plans;
+mod workload;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use authn::Subject;
+use runtime::database::from_micros;
+use runtime::testing::Store;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use uuid::Uuid;
+
+use super::entity::{note, owner_state};
+use super::{Batching, Changed, CreateNote, Creation, Decision, NewId, NoteRepository};
+use crate::domain::{
+    Content, Etag, Note, NoteFields, NoteId, NotePatch, OwnerState, Quota, QuotaExceeded, Title, Update,
+};
+
+pub(super) const QUOTA: Quota = Quota { notes: 100_000, bytes: 1 << 30 };
+pub(super) const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A repository on a fresh store, and a clock that moves by itself.
+pub(super) struct Fixture {
+    pub(super) repository: NoteRepository,
+    micros: AtomicU64,
+    _store: Store,
+}
+
+/// Why an update was refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    EtagMismatch,
+    InTrash,
+    Live,
+    Quota(QuotaExceeded),
+}
+
+impl Fixture {
+    pub(super) async fn fresh() -> Self {
+        let store = Store::fresh().await;
+        let batching = Batching { queue: 1_024, size: 64 };
+        let repository = NoteRepository::open(&store.config(), batching).await.expect("the store opens");
+        while !repository.is_ready(Duration::from_secs(5)).await {
+            tokio::task::yield_now().await;
+        }
+        Self { repository, micros: AtomicU64::new(1_764_000_000_000_000), _store: store }
+    }
+
+    /// A time later than all before.
+    pub(super) fn now(&self) -> SystemTime {
+        from_micros(self.micros.fetch_add(1_000, Ordering::SeqCst).try_into().expect("a time of this century"))
+    }
+
+    pub(super) fn command(&self, fields: NoteFields) -> CreateNote {
+        CreateNote {
+            id: NewId::Drawn(NoteId::from_uuid(Uuid::now_v7())),
+            fields,
+            repetition: None,
+            now: self.now(),
+            quota: QUOTA,
+        }
+    }
+
+    pub(super) async fn create(&self, owner: Subject, fields: NoteFields) -> Note {
+        match self.repository.for_owner(owner).create(self.command(fields)).await.expect("the store works") {
+            Creation::Created(note) => note,
+            other => panic!("not created: {other:?}"),
+        }
+    }
+
+    pub(super) async fn update(
+        &self,
+        owner: Subject,
+        id: NoteId,
+        patch: NotePatch,
+        etag: Option<Etag>,
+    ) -> Changed<Refusal> {
+        let now = self.now();
+        let decide = move |owner: &mut OwnerState, note: &Note| match patch.apply(note, etag) {
+            Update::Changed(changed) => match owner.resize(note.bytes(), changed.bytes(), &QUOTA) {
+                Ok(()) => Decision::Save(changed.changed_at(owner.stamp(now).time)),
+                Err(exceeded) => Decision::Refuse(Refusal::Quota(exceeded)),
+            },
+            Update::Unchanged => Decision::Keep,
+            Update::InTrash => Decision::Refuse(Refusal::InTrash),
+            Update::EtagMismatch => Decision::Refuse(Refusal::EtagMismatch),
+        };
+        self.repository.for_owner(owner).change(id, decide).await.expect("the store works")
+    }
+
+    pub(super) async fn trash(&self, owner: Subject, id: NoteId) -> Changed<Refusal> {
+        let now = self.now();
+        let decide = move |owner: &mut OwnerState, note: &Note| match note.trashed {
+            None => Decision::Save(note.clone().into_trash(owner.trash(now).time, RETENTION)),
+            Some(_) => Decision::Refuse(Refusal::InTrash),
+        };
+        self.repository.for_owner(owner).change(id, decide).await.expect("the store works")
+    }
+
+    pub(super) async fn restore(&self, owner: Subject, id: NoteId) -> Changed<Refusal> {
+        let now = self.now();
+        let decide = move |owner: &mut OwnerState, note: &Note| match note.trashed {
+            Some(_) => Decision::Save(note.clone().out_of_trash(owner.restore(now).time)),
+            None => Decision::Refuse(Refusal::Live),
+        };
+        self.repository.for_owner(owner).change(id, decide).await.expect("the store works")
+    }
+
+    /// The stored counters of an owner.
+    pub(super) async fn state(&self, owner: Subject) -> Option<owner_state::Model> {
+        let owner = owner.as_uuid();
+        let read = self.repository.database.read(move |connection| {
+            Box::pin(async move { owner_state::Entity::find_by_id(owner).one(connection).await })
+        });
+        read.await.expect("the store works")
+    }
+
+    /// The number of the last change of each note of an owner.
+    pub(super) async fn change_seqs(&self, owner: Subject) -> BTreeMap<NoteId, i64> {
+        let owner = owner.as_uuid();
+        let read = self.repository.database.read(move |connection| {
+            let select = note::Entity::find().select_only().columns([note::Column::NoteId, note::Column::ChangeSeq]);
+            let select = select.filter(note::Column::OwnerId.eq(owner)).into_tuple::<(Uuid, i64)>();
+            Box::pin(async move { select.all(connection).await })
+        });
+        let rows = read.await.expect("the store works");
+        rows.into_iter().map(|(id, seq)| (NoteId::from_uuid(id), seq)).collect()
+    }
+}
+
+/// Somebody who has never been here.
+pub(super) fn somebody() -> Subject {
+    authn::testing::subject()
+}
+
+pub(super) fn titled(title: &str) -> NoteFields {
+    NoteFields { title: Title::parse(title).expect("a title"), ..NoteFields::default() }
+}
+
+pub(super) fn written(content: &str) -> NoteFields {
+    NoteFields { content: Content::parse(content).expect("a content"), ..NoteFields::default() }
+}
+
+pub(super) fn content(text: &str) -> NotePatch {
+    NotePatch { content: Some(Content::parse(text).expect("a content")), ..NotePatch::default() }
+}
+
+/// The note that a change left.
+#[track_caller]
+pub(super) fn done(changed: Changed<Refusal>) -> Note {
+    match changed {
+        Changed::Done(note) => note,
+        other => panic!("not done: {other:?}"),
+    }
+}
+
+/// Why a change was refused.
+#[track_caller]
+pub(super) fn refused(changed: Changed<Refusal>) -> Refusal {
+    match changed {
+        Changed::Refused(refusal) => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// Numbers that look random and are the same in every run (xorshift).
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `sides`.
+    pub(super) fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(sides).expect("few sides")).expect("below `sides`")
+    }
+}

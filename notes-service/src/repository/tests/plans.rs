@@ -1,0 +1,117 @@
+//! The cost of a page, asserted on the plans of the engines, which are exact, and not on times.
+
+use std::collections::BTreeSet;
+
+use runtime::database::Engine;
+use sea_orm::{ConnectionTrait as _, Statement};
+
+use super::super::{notes, page};
+use super::*;
+use crate::domain::{Order, PageQuery, PageSize, Position, SortField, SortValue, TitleKey, View};
+
+impl Fixture {
+    async fn plan(&self, select: sea_orm::sea_query::SelectStatement) -> String {
+        let read = self.repository.database.read(move |connection| {
+            Box::pin(async move {
+                let Statement { sql, values, db_backend } = connection.get_database_backend().build(&select);
+                let explain = match db_backend {
+                    sea_orm::DbBackend::Sqlite => "EXPLAIN QUERY PLAN ",
+                    _ => "EXPLAIN (COSTS OFF) ",
+                };
+                let column = if db_backend == sea_orm::DbBackend::Sqlite { 3 } else { 0 };
+                let explained = Statement { sql: format!("{explain}{sql}"), values, db_backend };
+                let rows = connection.query_all_raw(explained).await?;
+                rows.iter().map(|row| row.try_get_by_index::<String>(column)).collect::<Result<Vec<_>, _>>()
+            })
+        });
+        read.await.expect("the store works").join("\n")
+    }
+
+    /// An owner with so many notes among others that a wrong plan would be a bad one.
+    async fn owner_of_many(&self) -> Subject {
+        let alice = somebody();
+        for owner in [alice, somebody()] {
+            let creations = (0..1_000).map(|index| self.create(owner, titled(&format!("{index}"))));
+            futures_util::future::join_all(creations).await;
+        }
+        let analyze = self.repository.database.write(|transaction| {
+            Box::pin(async move {
+                transaction.execute_unprepared("ANALYZE").await?;
+                Ok(runtime::database::Outcome::Commit(()))
+            })
+        });
+        analyze.await.expect("the store works");
+        alice
+    }
+}
+
+fn from_the_middle(order: Order, show_deleted: bool, view: View) -> PageQuery {
+    let value = match order.field {
+        SortField::CreateTime | SortField::UpdateTime => SortValue::Time(from_micros(1_764_000_000_500_000)),
+        SortField::Title => SortValue::Title(TitleKey::of(&Title::parse("500").unwrap())),
+    };
+    let after = Some(Position { value, id: NoteId::from_uuid(Uuid::max()) });
+    PageQuery { order, show_deleted, view, size: PageSize::parse(50).unwrap(), after }
+}
+
+/// The partitions of `notes` that a plan of PostgreSQL names, not the aliases that it gives them.
+fn partitions(plan: &str) -> BTreeSet<&str> {
+    let tables = plan.split(" on ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+    tables.filter(|table| table.starts_with("notes_")).collect()
+}
+
+#[tokio::test]
+async fn a_page_is_found_in_its_index_by_a_comparison_of_rows() {
+    let fixture = Fixture::fresh().await;
+    let alice = fixture.owner_of_many().await.as_uuid();
+    for (spelling, order) in Order::ALL {
+        let column = match order.field {
+            SortField::CreateTime => "create_us",
+            SortField::UpdateTime => "update_us",
+            SortField::Title => "title_key",
+        };
+        let comparison = if order.descending { "<" } else { ">" };
+        for (show_deleted, view) in [(false, View::Basic), (true, View::Basic), (false, View::Full), (true, View::Full)]
+        {
+            let query = from_the_middle(order, show_deleted, view);
+            let plan = fixture.plan(page::select(alice, &query)).await;
+            let ranges = if show_deleted { 2 } else { 1 };
+            match fixture.repository.database.engine() {
+                Engine::Sqlite => {
+                    let place = format!("(owner_id=? AND state=? AND ({column},note_id){comparison}(?,?))");
+                    assert_eq!(plan.matches(&place).count(), ranges, "{spelling} {query:?}\n{plan}");
+                    assert!(!plan.contains("SCAN notes"), "{plan}");
+                    assert!(!plan.contains("SCAN note_bodies"), "{plan}");
+                    if !show_deleted && view == View::Basic {
+                        assert!(!plan.contains("TEMP B-TREE"), "nothing is sorted\n{plan}");
+                        assert!(!plan.contains("note_bodies"), "{plan}");
+                    }
+                }
+                Engine::Postgres => {
+                    let place = format!("ROW({column}, note_id) {comparison} ROW(");
+                    assert_eq!(plan.matches(&place).count(), ranges, "{spelling} {query:?}\n{plan}");
+                    assert_eq!(partitions(&plan).len(), 1, "{plan}");
+                    assert!(!plan.contains("Seq Scan"), "{plan}");
+                    if view == View::Basic {
+                        assert!(!plan.contains("Filter:") && !plan.contains("->  Sort"), "{plan}");
+                        assert!(!plan.contains("note_bodies"), "{plan}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_note_is_found_by_its_key_in_one_partition() {
+    let fixture = Fixture::fresh().await;
+    let alice = fixture.owner_of_many().await.as_uuid();
+    let plan = fixture.plan(notes::by_key(alice, NoteId::from_uuid(Uuid::nil()), View::Full)).await;
+    match fixture.repository.database.engine() {
+        Engine::Sqlite => assert_eq!(plan.matches("(owner_id=? AND note_id=?)").count(), 2, "{plan}"),
+        Engine::Postgres => {
+            assert_eq!(partitions(&plan).len(), 1, "{plan}");
+            assert!(!plan.contains("Seq Scan"), "{plan}");
+        }
+    }
+}

@@ -35,7 +35,7 @@ impl OwnedNotes<'_> {
     ///
     /// # Errors
     /// If the store fails; nothing is changed then.
-    pub async fn change<E, D>(&self, id: NoteId, decide: D) -> Result<Changed<E>, DatabaseError>
+    pub async fn change<E, D>(self, id: NoteId, decide: D) -> Result<Changed<E>, DatabaseError>
     where
         E: Send + 'static,
         D: Fn(&mut OwnerState, &Note) -> Decision<E> + Send + Sync + 'static,

@@ -97,7 +97,7 @@ impl OwnedNotes<'_> {
     ///
     /// # Errors
     /// If the store fails or too many creations wait.
-    pub async fn create(&self, note: CreateNote) -> Result<Creation, CreateError> {
+    pub async fn create(self, note: CreateNote) -> Result<Creation, CreateError> {
         Ok(self.repository.creates.submit(CreateCommand { owner: self.owner_id(), note }).await??)
     }
 }

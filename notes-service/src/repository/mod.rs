@@ -131,12 +131,12 @@ impl OwnedNotes<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn find(&self, id: NoteId, view: View) -> Result<Option<Note>, DatabaseError> {
+    pub async fn find(self, id: NoteId, view: View) -> Result<Option<Note>, DatabaseError> {
         let owner = self.owner_id();
         self.repository.database.read(move |connection| Box::pin(notes::find(connection, owner, id, view))).await
     }
 
-    const fn owner_id(&self) -> Uuid {
+    const fn owner_id(self) -> Uuid {
         self.owner.as_uuid()
     }
 }

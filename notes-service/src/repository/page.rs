@@ -32,7 +32,7 @@ impl OwnedNotes<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn page(&self, query: PageQuery) -> Result<Page, DatabaseError> {
+    pub async fn page(self, query: PageQuery) -> Result<Page, DatabaseError> {
         let owner = self.owner_id();
         self.repository
             .database

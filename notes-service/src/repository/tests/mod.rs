@@ -21,6 +21,7 @@ use super::{Batching, Changed, CreateNote, Creation, Decision, NewId, NoteReposi
 use crate::domain::{
     Content, Etag, Note, NoteFields, NoteId, NotePatch, OwnerState, Quota, QuotaExceeded, Title, Update,
 };
+pub(super) use crate::testing::somebody;
 
 pub(super) const QUOTA: Quota = Quota { notes: 100_000, bytes: 1 << 30 };
 pub(super) const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -132,11 +133,6 @@ impl Fixture {
         let rows = read.await.expect("the store works");
         rows.into_iter().map(|(id, seq)| (NoteId::from_uuid(id), seq)).collect()
     }
-}
-
-/// Somebody who has never been here.
-pub(super) fn somebody() -> Subject {
-    authn::testing::subject()
 }
 
 pub(super) fn titled(title: &str) -> NoteFields {

@@ -1,0 +1,51 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use authn::Subject;
+use uuid::{NoContext, Timestamp, Uuid};
+
+use super::{App, Error};
+use crate::domain::{Fingerprint, Note, NoteFields, NoteId, RequestId, View};
+use crate::repository::{self, Creation, NewId, Repetition};
+
+/// A note to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateNote {
+    /// The id that the client chose, if it did.
+    pub id: Option<NoteId>,
+    /// What the owner wrote.
+    pub fields: NoteFields,
+    /// Makes the call safe to repeat.
+    pub request: Option<RequestId>,
+}
+
+impl App {
+    /// Makes a note. If the same request made one before, it is that note, as it is now.
+    ///
+    /// # Errors
+    /// `NoteExists`, `RequestIdReused`, `NoteQuota`, `ByteQuota`, `Overloaded`, or a failure of the store; nothing is
+    /// made then.
+    pub async fn create_note(&self, owner: Subject, note: CreateNote) -> Result<Note, Error> {
+        let now = self.clock.now();
+        let repetition = note.request.map(|request| Repetition {
+            request,
+            fingerprint: Fingerprint::of(note.id, &note.fields),
+            expire_time: now + self.limits.request_memory,
+        });
+        let id = note.id.map_or_else(|| NewId::Drawn(draw(now)), NewId::Chosen);
+        let notes = self.repository.for_owner(owner);
+        let command = repository::CreateNote { id, fields: note.fields, repetition, now, quota: self.limits.quota };
+        match notes.create(command).await? {
+            Creation::Created(note) => Ok(note),
+            Creation::Repeated(id) => notes.find(id, View::Full).await?.ok_or(Error::NoteNotFound),
+            Creation::RequestReused => Err(Error::RequestIdReused),
+            Creation::Exists => Err(Error::NoteExists),
+            Creation::QuotaExceeded(exceeded) => Err(exceeded.into()),
+        }
+    }
+}
+
+/// A UUIDv7, so that an owner's notes are inserted one beside the other.
+fn draw(now: SystemTime) -> NoteId {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    NoteId::from_uuid(Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos())))
+}

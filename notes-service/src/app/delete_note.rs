@@ -1,0 +1,42 @@
+use authn::Subject;
+
+use super::{App, Error};
+use crate::domain::{Etag, Note, NoteId};
+use crate::repository::{Changed, Decision};
+
+/// A note to move to the trash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeleteNote {
+    /// Which one.
+    pub id: NoteId,
+    /// The version that is meant; none takes whatever is there.
+    pub etag: Option<Etag>,
+    /// Whether it is fine when there is nothing left to do.
+    pub allow_missing: bool,
+}
+
+impl App {
+    /// Moves a note to the trash. With `allow_missing` a note that is there already is returned as it is, and one that
+    /// does not exist is none.
+    ///
+    /// # Errors
+    /// `NoteNotFound`, `EtagMismatch`, or a failure of the store; nothing is changed then.
+    pub async fn delete_note(&self, owner: Subject, delete: DeleteNote) -> Result<Option<Note>, Error> {
+        let (now, retention) = (self.clock.now(), self.limits.trash_retention);
+        let changed = self.repository.for_owner(owner).change(delete.id, move |owner, note| {
+            if note.trashed.is_some() {
+                return if delete.allow_missing { Decision::Keep } else { Decision::Refuse(Error::NoteNotFound) };
+            }
+            if delete.etag.is_some_and(|etag| etag != note.etag) {
+                return Decision::Refuse(Error::EtagMismatch);
+            }
+            Decision::Save(note.clone().into_trash(owner.trash(now).time, retention))
+        });
+        match changed.await? {
+            Changed::Done(note) => Ok(Some(note)),
+            Changed::Refused(error) => Err(error),
+            Changed::Missing if delete.allow_missing => Ok(None),
+            Changed::Missing => Err(Error::NoteNotFound),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+use authn::Subject;
+
+use super::{App, Error};
+use crate::domain::{Note, Order, PageQuery, PageSize, View};
+
+/// Which notes to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListNotes {
+    /// In which order.
+    pub order: Order,
+    /// Whether notes in the trash are listed too.
+    pub show_deleted: bool,
+    /// Whether contents are read.
+    pub view: View,
+    /// How many notes at most.
+    pub size: PageSize,
+    /// The token of the page; empty for the first one.
+    pub page_token: String,
+}
+
+/// A page, and the token of the next one; empty at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotesPage {
+    /// The notes in their order.
+    pub notes: Vec<Note>,
+    /// Where the next page begins.
+    pub next_page_token: String,
+}
+
+impl App {
+    /// Reads one page of the caller's notes.
+    ///
+    /// # Errors
+    /// `PageTokenInvalid`, or a failure of the store.
+    pub async fn list_notes(&self, owner: Subject, list: ListNotes) -> Result<NotesPage, Error> {
+        let ListNotes { order, show_deleted, view, size, page_token } = list;
+        let now = self.clock.now();
+        let after = match page_token.as_str() {
+            "" => None,
+            token => {
+                let position = self.page_tokens.open(token, owner, order, show_deleted, now);
+                Some(position.ok_or(Error::PageTokenInvalid)?)
+            }
+        };
+        let query = PageQuery { order, show_deleted, view, size, after };
+        let page = self.repository.for_owner(owner).page(query).await?;
+        let seal = |position| self.page_tokens.seal(owner, order, show_deleted, &position, now);
+        Ok(NotesPage { notes: page.notes, next_page_token: page.next.map(seal).unwrap_or_default() })
+    }
+}

@@ -1,0 +1,137 @@
+//! What the service does, one file per use case.
+
+mod create_note;
+mod delete_note;
+mod list_notes;
+mod undelete_note;
+mod update_note;
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use authn::Clock;
+use runtime::batch::BatchError;
+use runtime::database::DatabaseError;
+
+pub use create_note::CreateNote;
+pub use delete_note::DeleteNote;
+pub use list_notes::{ListNotes, NotesPage};
+pub use update_note::UpdateNote;
+
+use crate::crypto::PageTokens;
+use crate::domain::{Quota, QuotaExceeded};
+use crate::repository::{CreateError, NoteRepository};
+
+/// The use cases and what they work with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    repository: NoteRepository,
+    page_tokens: Arc<PageTokens>,
+    limits: Limits,
+    clock: Clock,
+}
+
+/// Limits and lifetimes that an operator sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// What one owner may keep.
+    pub quota: Quota,
+    /// How long a note stays in the trash.
+    pub trash_retention: Duration,
+    /// How long a request may be repeated.
+    pub request_memory: Duration,
+}
+
+/// Every way to be refused, and every way to fail.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller has no such note; whether somebody else has makes no difference.
+    #[error("there is no such note")]
+    NoteNotFound,
+    /// The caller has a note with the id of the new one.
+    #[error("there is a note with this id")]
+    NoteExists,
+    /// The request id came with another request before.
+    #[error("the request id was used for another request")]
+    RequestIdReused,
+    /// The caller has as many notes as allowed.
+    #[error("at most {0} notes can be kept")]
+    NoteQuota(u64),
+    /// The caller has as many bytes as allowed.
+    #[error("at most {0} bytes can be kept")]
+    ByteQuota(u64),
+    /// The note has changed since the caller read it.
+    #[error("the note has changed since it was read")]
+    EtagMismatch,
+    /// The note is in the trash.
+    #[error("the note is in the trash")]
+    NoteDeleted,
+    /// The note is not in the trash.
+    #[error("the note is not in the trash")]
+    NoteAlreadyLive,
+    /// The page token is altered, old, somebody else's, or of other arguments.
+    #[error("the page token is not valid for this request")]
+    PageTokenInvalid,
+    /// Too much work waits.
+    #[error("too many requests")]
+    Overloaded,
+    /// The store cannot be reached.
+    #[error("the store is unavailable")]
+    StoreUnavailable(#[source] Arc<DatabaseError>),
+    /// Other writers of the same notes came first.
+    #[error("other writes came first")]
+    WriteContention(#[source] Arc<DatabaseError>),
+    /// The world is broken.
+    #[error("internal error")]
+    Fault(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+impl App {
+    /// The use cases on `repository`.
+    #[must_use]
+    pub fn new(repository: NoteRepository, page_tokens: PageTokens, limits: Limits, clock: Clock) -> Self {
+        Self { repository, page_tokens: Arc::new(page_tokens), limits, clock }
+    }
+
+    /// The notes themselves, for a use case that is one call.
+    #[must_use]
+    pub const fn notes(&self) -> &NoteRepository {
+        &self.repository
+    }
+}
+
+impl From<QuotaExceeded> for Error {
+    fn from(exceeded: QuotaExceeded) -> Self {
+        match exceeded {
+            QuotaExceeded::Notes(limit) => Self::NoteQuota(limit),
+            QuotaExceeded::Bytes(limit) => Self::ByteQuota(limit),
+        }
+    }
+}
+
+impl From<DatabaseError> for Error {
+    fn from(error: DatabaseError) -> Self {
+        Arc::new(error).into()
+    }
+}
+
+impl From<Arc<DatabaseError>> for Error {
+    fn from(error: Arc<DatabaseError>) -> Self {
+        match *error {
+            DatabaseError::Unavailable(_) => Self::StoreUnavailable(error),
+            DatabaseError::Contention(_) => Self::WriteContention(error),
+            DatabaseError::Fault(_) => Self::Fault(Box::new(error)),
+        }
+    }
+}
+
+impl From<CreateError> for Error {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Store(error) => error.into(),
+            CreateError::Batch(BatchError::Full) => Self::Overloaded,
+            CreateError::Batch(error @ BatchError::Lost) => Self::Fault(Box::new(error)),
+        }
+    }
+}

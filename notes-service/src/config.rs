@@ -1,0 +1,232 @@
+//! Every setting of the service, with its default and its bounds.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use authn::{JwksConfig, VerifierConfig};
+use runtime::config::{Reader, Secret};
+use runtime::database::DatabaseConfig;
+use runtime::server::ServerConfig;
+
+use crate::app::Limits;
+use crate::domain::Quota;
+use crate::repository::Batching;
+
+/// Longest request, in bytes: a content of 1 MiB, and room for escapes and for batches to come.
+pub const REQUEST_BYTES: usize = 4 * 1_048_576;
+/// Default of `trash.retention`.
+pub const TRASH_RETENTION: Duration = Duration::from_secs(30 * DAY);
+/// Default of `create.request_memory`.
+pub const REQUEST_MEMORY: Duration = Duration::from_secs(DAY);
+/// Default of `page_token.lifetime`.
+pub const PAGE_TOKEN_LIFETIME: Duration = Duration::from_secs(3 * DAY);
+
+const DAY: u64 = 24 * 60 * 60;
+/// Fewest bytes of a secret that others must not guess.
+const SECRET_BYTES_MIN: usize = 32;
+
+/// Every setting of the service.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where secrets are made and kept that are not given.
+    pub data_dir: PathBuf,
+    /// The listener.
+    pub server: ServerConfig,
+    /// The store.
+    pub database: DatabaseConfig,
+    /// Whose tokens are accepted.
+    pub trust: TrustConfig,
+    /// Limits and lifetimes of notes.
+    pub limits: Limits,
+    /// How concurrent creations share a transaction.
+    pub batching: Batching,
+    /// How page tokens are made.
+    pub page_tokens: PageTokenConfig,
+}
+
+/// Whose tokens are accepted.
+#[derive(Clone, Debug)]
+pub struct TrustConfig {
+    /// What is expected of a token.
+    pub verifier: VerifierConfig,
+    /// Where the keys come from.
+    pub keys: KeySource,
+}
+
+/// Where the keys that tokens are verified with come from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// A key set behind a URL; its certificates may be those of a file.
+    Jwks {
+        /// How it is fetched.
+        config: JwksConfig,
+        /// PEM certificates to trust for `https` instead of the platform's.
+        ca_file: Option<PathBuf>,
+    },
+    /// A PEM file.
+    File(PathBuf),
+}
+
+/// How page tokens are made.
+#[derive(Clone, Debug)]
+pub struct PageTokenConfig {
+    /// What their key is derived from; none is made and kept in the data folder.
+    pub secret: Option<Secret>,
+    /// A secret before that one, whose tokens are still read.
+    pub previous_secret: Option<Secret>,
+    /// How long a token is good for.
+    pub lifetime: Duration,
+}
+
+impl Config {
+    /// Reads every setting; mistakes stay in the reader.
+    #[must_use]
+    pub fn read(reader: &mut Reader) -> Self {
+        let data_dir = reader.path(
+            "data_dir",
+            "data",
+            "Folder of the embedded store and of secrets that are made at first start.",
+        );
+        let default_url = format!("sqlite://{}", data_dir.join("notes.db").display());
+        let database = DatabaseConfig::read(reader, &default_url);
+        let page_tokens = PageTokenConfig::read(reader, &database);
+        Self {
+            data_dir,
+            server: ServerConfig::read(reader, "127.0.0.1:50052", REQUEST_BYTES),
+            database,
+            trust: TrustConfig::read(reader),
+            limits: read_limits(reader),
+            batching: read_batching(reader),
+            page_tokens,
+        }
+    }
+}
+
+fn read_limits(reader: &mut Reader) -> Limits {
+    let notes = reader.number("quota.notes", 100_000, 1..=1 << 40, "Most notes of one owner, the trash included.");
+    let bytes = reader.bytes("quota.bytes", 1 << 30, 1..=1 << 50, "Most bytes of titles and contents of one owner.");
+    let days = |days: u64| Duration::from_secs(days * DAY);
+    Limits {
+        quota: Quota { notes, bytes: u64::try_from(bytes).expect("a size fits 64 bits") },
+        trash_retention: reader.duration(
+            "trash.retention",
+            TRASH_RETENTION,
+            days(1)..=days(3_650),
+            "How long a note stays in the trash before it may be removed for good.",
+        ),
+        request_memory: reader.duration(
+            "create.request_memory",
+            REQUEST_MEMORY,
+            Duration::from_secs(60)..=days(30),
+            "How long a request_id makes CreateNote safe to repeat.",
+        ),
+    }
+}
+
+fn read_batching(reader: &mut Reader) -> Batching {
+    let mut number = |key, default, bounds, doc| {
+        usize::try_from(reader.number(key, default, bounds, doc)).expect("the bounds fit a size")
+    };
+    Batching {
+        queue: number("create.queue", 1_024, 1..=65_536, "Most creations that wait; more are refused as OVERLOADED."),
+        size: number("create.batch", 64, 1..=500, "Most creations that share one transaction."),
+    }
+}
+
+impl PageTokenConfig {
+    fn read(reader: &mut Reader, database: &DatabaseConfig) -> Self {
+        const SECRET: &str = "page_token.secret";
+        const PREVIOUS: &str = "page_token.previous_secret";
+        let secret = reader.secret(
+            SECRET,
+            None,
+            "What the key of page tokens is derived from, at least 32 bytes. On SQLite one is made at first start.",
+        );
+        let previous_secret = reader.secret(PREVIOUS, None, "The secret before, whose page tokens are still read.");
+        if secret.is_none() && !database.url.expose().starts_with("sqlite:") {
+            reader.refuse(SECRET, "must be given on PostgreSQL, because replicas must share it");
+        }
+        for (key, secret) in [(SECRET, &secret), (PREVIOUS, &previous_secret)] {
+            if secret.as_ref().is_some_and(|secret| secret.expose().len() < SECRET_BYTES_MIN) {
+                reader.refuse(key, "must have at least 32 bytes");
+            }
+        }
+        let bounds = Duration::from_secs(60)..=Duration::from_secs(30 * DAY);
+        let lifetime =
+            reader.duration("page_token.lifetime", PAGE_TOKEN_LIFETIME, bounds, "How long a page token is good for.");
+        Self { secret, previous_secret, lifetime }
+    }
+}
+
+impl TrustConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let seconds = Duration::from_secs;
+        let issuer = reader.text("trust.issuer", "http://127.0.0.1:50051", "Issuer of the tokens that are accepted.");
+        let audience = reader.text("trust.audience", "notes-service", "Audience that a token must have.");
+        let leeway =
+            reader.duration("trust.leeway", seconds(5), seconds(0)..=seconds(30), "Tolerated difference of clocks.");
+        let max_lifetime = reader.duration(
+            "trust.max_lifetime",
+            seconds(600),
+            seconds(60)..=seconds(DAY),
+            "Longest lifetime of a token that is accepted.",
+        );
+        let remembered = reader.number(
+            "trust.remembered_tokens",
+            100_000,
+            1_000..=10_000_000,
+            "How many verified tokens are remembered, at about 500 bytes each.",
+        );
+        let verifier = VerifierConfig {
+            issuer,
+            audience,
+            leeway,
+            max_lifetime,
+            remembered_tokens: usize::try_from(remembered).expect("the bounds fit a size"),
+        };
+        Self { verifier, keys: KeySource::read(reader) }
+    }
+}
+
+impl KeySource {
+    fn read(reader: &mut Reader) -> Self {
+        const JWKS_URL: &str = "trust.jwks_url";
+        const DEFAULT_URL: &str = "http://127.0.0.1:50051/.well-known/jwks.json";
+        let seconds = Duration::from_secs;
+        let url =
+            reader.optional_text(JWKS_URL, "URL of the issuer's key set; by default that of a local auth-service.");
+        let file = reader.optional_path("trust.key_file", "PEM file of the issuer's public key, instead of the URL.");
+        let config = JwksConfig {
+            url: url.clone().unwrap_or_else(|| DEFAULT_URL.to_owned()),
+            cooldown: reader.duration(
+                "trust.jwks_cooldown",
+                seconds(10),
+                seconds(10)..=seconds(3_600),
+                "Least time between two fetches of the key set.",
+            ),
+            refresh_interval: reader.duration(
+                "trust.jwks_refresh_interval",
+                seconds(300),
+                seconds(10)..=seconds(DAY),
+                "How long a key set is used before it is fetched again.",
+            ),
+            timeout: reader.duration(
+                "trust.jwks_timeout",
+                seconds(3),
+                Duration::from_millis(100)..=seconds(30),
+                "Longest time for one fetch of the key set.",
+            ),
+            ca_pem: None,
+        };
+        let ca_file = reader
+            .optional_path("trust.jwks_ca_file", "PEM certificates to trust for https instead of the platform's.");
+        match file {
+            None => Self::Jwks { config, ca_file },
+            Some(_) if url.is_some() => {
+                reader.refuse(JWKS_URL, "must not be set together with trust.key_file");
+                Self::Jwks { config, ca_file }
+            }
+            Some(file) => Self::File(file),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use authn::Subject;
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use runtime::database::{from_micros, to_micros};
+use uuid::Uuid;
+
+use crate::domain::{NoteId, Order, Position, SortField, SortValue, TITLE_KEY_BYTES_MAX, TitleKey};
+
+/// Longest page token that is looked at; those of this service are far shorter.
+const LONGEST: usize = 1_024;
+const KEY_ID_BYTES: usize = 4;
+const NONCE_BYTES: usize = 12;
+/// The first byte of what is sealed; another layout gets another number.
+const VERSION: u8 = 1;
+
+/// Makes page tokens and reads them back.
+///
+/// A token holds the place where its page begins, sealed with AES-256-GCM-SIV: nobody can read it (a place may hold the
+/// beginning of a title), and nobody can alter it, use it as somebody else, with another method, order or
+/// `show_deleted`, or after its lifetime. It is no authority: whose notes are read is the access token's matter alone.
+/// Source: AIP-158.
+pub struct PageTokens {
+    /// The first one seals, all of them open, so that a secret can be replaced without breaking readers.
+    keys: Vec<Key>,
+    lifetime: Duration,
+}
+
+struct Key {
+    id: [u8; KEY_ID_BYTES],
+    cipher: RandomizedNonceKey,
+}
+
+impl PageTokens {
+    /// Tokens under keys that are derived from `secret`; those of the secrets before it are still read.
+    #[must_use]
+    pub fn new<'a>(secret: &'a [u8], before: impl IntoIterator<Item = &'a [u8]>, lifetime: Duration) -> Self {
+        Self { keys: std::iter::once(secret).chain(before).map(Key::derive).collect(), lifetime }
+    }
+
+    /// The token for a page of `owner` that begins after `position`.
+    ///
+    /// # Panics
+    /// Never: sealing a few bytes cannot fail.
+    #[must_use]
+    pub fn seal(
+        &self,
+        owner: Subject,
+        order: Order,
+        show_deleted: bool,
+        position: &Position,
+        now: SystemTime,
+    ) -> String {
+        let key = self.keys.first().expect("there is a key");
+        let mut sealed = encode(position, now);
+        let aad = Aad::from(bound_to(owner, order, show_deleted));
+        let nonce = key.cipher.seal_in_place_append_tag(aad, &mut sealed).expect("a few bytes can be sealed");
+        URL_SAFE_NO_PAD.encode([&key.id[..], nonce.as_ref(), &sealed].concat())
+    }
+
+    /// The position in a token that was sealed for the same arguments; none if it was not, or too long ago.
+    #[must_use]
+    pub fn open(
+        &self,
+        token: &str,
+        owner: Subject,
+        order: Order,
+        show_deleted: bool,
+        now: SystemTime,
+    ) -> Option<Position> {
+        if token.len() > LONGEST {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (id, rest) = bytes.split_first_chunk::<KEY_ID_BYTES>()?;
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>()?;
+        let key = self.keys.iter().find(|key| key.id == *id)?;
+        let aad = Aad::from(bound_to(owner, order, show_deleted));
+        let mut sealed = sealed.to_vec();
+        let opened = key.cipher.open_in_place(Nonce::from(nonce), aad, &mut sealed).ok()?;
+        let (position, issue_time) = decode(opened, order.field)?;
+        let age = now.duration_since(issue_time).unwrap_or_default();
+        (age <= self.lifetime).then_some(position)
+    }
+}
+
+impl fmt::Debug for PageTokens {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PageTokens").field("lifetime", &self.lifetime).finish_non_exhaustive()
+    }
+}
+
+impl Key {
+    /// Derives a key and its id, so that neither says anything of the secret or of the other (RFC 5869).
+    fn derive(secret: &[u8]) -> Self {
+        let prk = Salt::new(HKDF_SHA256, b"notes-service page tokens").extract(secret);
+        let (mut id, mut key) = ([0; KEY_ID_BYTES], [0; 32]);
+        expand(&prk, b"key id", &mut id);
+        expand(&prk, b"AES-256-GCM-SIV", &mut key);
+        let cipher = RandomizedNonceKey::new(&AES_256_GCM_SIV, &key).expect("the key has 32 bytes");
+        Self { id, cipher }
+    }
+}
+
+fn expand(prk: &Prk, purpose: &[u8], output: &mut [u8]) {
+    struct Length(usize);
+    impl KeyType for Length {
+        fn len(&self) -> usize {
+            self.0
+        }
+    }
+    let purpose = [purpose];
+    let material = prk.expand(&purpose, Length(output.len())).and_then(|okm| okm.fill(output));
+    material.expect("far fewer bytes than HKDF gives");
+}
+
+/// What a token is good for; authenticated with it and not part of it.
+fn bound_to(owner: Subject, order: Order, show_deleted: bool) -> Vec<u8> {
+    let field = match order.field {
+        SortField::CreateTime => 0,
+        SortField::UpdateTime => 1,
+        SortField::Title => 2,
+    };
+    let arguments = [field, u8::from(order.descending), u8::from(show_deleted)];
+    [b"notes.v1.NotesService/ListNotes".as_slice(), owner.as_uuid().as_bytes(), &arguments].concat()
+}
+
+fn encode(position: &Position, issue_time: SystemTime) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    bytes.extend(to_micros(issue_time).to_be_bytes());
+    bytes.extend(position.id.as_uuid().as_bytes());
+    match &position.value {
+        SortValue::Time(time) => bytes.extend(to_micros(*time).to_be_bytes()),
+        SortValue::Title(key) => bytes.extend(key.as_bytes()),
+    }
+    bytes
+}
+
+fn decode(bytes: &[u8], field: SortField) -> Option<(Position, SystemTime)> {
+    let (&[VERSION], rest) = bytes.split_first_chunk()? else { return None };
+    let (issued, rest) = rest.split_first_chunk()?;
+    let (id, value) = rest.split_first_chunk()?;
+    let value = match field {
+        SortField::CreateTime | SortField::UpdateTime => {
+            SortValue::Time(from_micros(i64::from_be_bytes(value.try_into().ok()?)))
+        }
+        SortField::Title if value.len() <= TITLE_KEY_BYTES_MAX => SortValue::Title(TitleKey::stored(value.to_vec())),
+        SortField::Title => return None,
+    };
+    let position = Position { value, id: NoteId::from_uuid(Uuid::from_bytes(*id)) };
+    Some((position, from_micros(i64::from_be_bytes(*issued))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Title;
+
+    const LIFETIME: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
+    fn tokens(secret: &str, before: &[&str]) -> PageTokens {
+        PageTokens::new(secret.as_bytes(), before.iter().map(|secret| secret.as_bytes()), LIFETIME)
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn position(field: SortField) -> Position {
+        let value = match field {
+            SortField::CreateTime | SortField::UpdateTime => SortValue::Time(at(1_764_000_000)),
+            SortField::Title => SortValue::Title(TitleKey::of(&Title::parse(&"Canary €".repeat(30)).unwrap())),
+        };
+        Position { value, id: NoteId::from_uuid(Uuid::new_v4()) }
+    }
+
+    #[test]
+    fn a_token_gives_back_its_position_for_the_same_arguments_only() {
+        let (tokens, alice, bob) = (tokens("secret", &[]), crate::testing::somebody(), crate::testing::somebody());
+        for (_, order) in Order::ALL {
+            let position = position(order.field);
+            let token = tokens.seal(alice, order, false, &position, at(0));
+            assert!(token.len() <= 256, "{}", token.len());
+            assert_eq!(tokens.open(&token, alice, order, false, at(0)), Some(position));
+            assert_eq!(tokens.open(&token, bob, order, false, at(0)), None, "somebody else's");
+            assert_eq!(tokens.open(&token, alice, order, true, at(0)), None, "another argument");
+            for (_, other) in Order::ALL.into_iter().filter(|(_, other)| *other != order) {
+                assert_eq!(tokens.open(&token, alice, other, false, at(0)), None, "another order");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_for_three_days() {
+        let (tokens, alice, order) = (tokens("secret", &[]), crate::testing::somebody(), Order::ALL[0].1);
+        let token = tokens.seal(alice, order, false, &position(order.field), at(10));
+        let opened = |now| tokens.open(&token, alice, order, false, now).is_some();
+        assert!(opened(at(10) + LIFETIME));
+        assert!(!opened(at(10) + LIFETIME + Duration::from_micros(1)));
+        assert!(opened(at(0)), "a clock that was set back does no harm");
+    }
+
+    #[test]
+    fn no_altered_token_is_opened() {
+        let (tokens, alice, order) = (tokens("secret", &[]), crate::testing::somebody(), Order::ALL[4].1);
+        let token = tokens.seal(alice, order, false, &position(order.field), at(0));
+        let opened = |token: &str| tokens.open(token, alice, order, false, at(0)).is_some();
+        assert!(opened(&token));
+        let bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
+        for index in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut altered = bytes.clone();
+                altered[index] ^= 1 << bit;
+                assert!(!opened(&URL_SAFE_NO_PAD.encode(altered)), "byte {index} bit {bit}");
+            }
+            assert!(!opened(&URL_SAFE_NO_PAD.encode(&bytes[..index])), "cut to {index}");
+        }
+        for rubbish in ["", "AAAA", "🦀", &format!("{token}="), &format!("{token}AAAA"), &"A".repeat(4_000_000)] {
+            assert!(!opened(rubbish));
+        }
+    }
+
+    #[test]
+    fn a_token_does_not_show_what_it_holds() {
+        let (tokens, alice, order) = (tokens("secret", &[]), crate::testing::somebody(), Order::ALL[4].1);
+        let position = position(order.field);
+        let [one, two] = [(), ()].map(|()| tokens.seal(alice, order, false, &position, at(0)));
+        assert_ne!(one, two, "the same page twice is not the same token");
+        let bytes = URL_SAFE_NO_PAD.decode(one).unwrap();
+        assert!(!bytes.windows(6).any(|window| window == b"canary"));
+        assert!(!bytes.windows(16).any(|window| window == position.id.as_uuid().as_bytes()));
+    }
+
+    #[test]
+    fn a_replaced_secret_is_still_read_and_an_unknown_one_is_not() {
+        let (alice, order) = (crate::testing::somebody(), Order::ALL[0].1);
+        let token = tokens("old", &[]).seal(alice, order, false, &position(order.field), at(0));
+        assert!(tokens("new", &["old"]).open(&token, alice, order, false, at(0)).is_some());
+        assert!(tokens("new", &[]).open(&token, alice, order, false, at(0)).is_none());
+    }
+}

@@ -1,0 +1,72 @@
+//! The numbers in the comments of the contract are the numbers of the code.
+
+use crate::config::{PAGE_TOKEN_LIFETIME, REQUEST_BYTES, REQUEST_MEMORY, TRASH_RETENTION};
+use crate::domain::{
+    CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX, Color, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX,
+    SNIPPET_CODE_POINTS, TITLE_CODE_POINTS_MAX,
+};
+
+const NOTE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/note.proto"));
+const SERVICE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/notes_service.proto"));
+
+/// The comments as running text.
+fn prose(proto: &str) -> String {
+    proto.lines().map(|line| line.trim().trim_start_matches("//").trim()).collect::<Vec<_>>().join(" ")
+}
+
+#[track_caller]
+fn check(proto: &str, sentence: &str) {
+    assert!(prose(proto).contains(sentence), "the contract does not say: {sentence}");
+}
+
+/// 262144 as 262,144.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    groups.join(",")
+}
+
+#[test]
+fn the_limits_in_the_contract_are_those_of_the_code() {
+    let mebibytes = |bytes: usize| format!("{} MiB", bytes / 1_048_576);
+    check(NOTE, &format!("Title, 0 to {} code points after NFC", grouped(TITLE_CODE_POINTS_MAX)));
+    check(
+        NOTE,
+        &format!(
+            "Content, 0 to {} code points and at most {} after NFC",
+            grouped(CONTENT_CODE_POINTS_MAX),
+            mebibytes(CONTENT_BYTES_MAX)
+        ),
+    );
+    check(NOTE, &format!("The first {SNIPPET_CODE_POINTS} code points of the content"));
+    check(SERVICE, &format!("Requests are limited to {}", mebibytes(REQUEST_BYTES)));
+    check(SERVICE, &format!("list answers to about {}", mebibytes(PAGE_BYTES)));
+    let (default, max) = (PAGE_SIZE_DEFAULT, grouped(PAGE_SIZE_MAX.into()));
+    check(SERVICE, &format!("0 means {default}, more than {max} means {max}, negative is refused"));
+}
+
+#[test]
+fn the_lifetimes_in_the_contract_are_the_defaults() {
+    let hours = |duration: std::time::Duration| duration.as_secs() / 3_600;
+    check(NOTE, &format!("{} days after `delete_time` by default", hours(TRASH_RETENTION) / 24));
+    check(SERVICE, &format!("safe to repeat for {} hours", hours(REQUEST_MEMORY)));
+    assert_eq!(hours(PAGE_TOKEN_LIFETIME), 3 * 24);
+    check(SERVICE, "Good for three days");
+    check(SERVICE, "older than three days");
+}
+
+#[test]
+fn the_orders_in_the_contract_are_those_of_the_code() {
+    for (spelling, _) in Order::ALL {
+        check(SERVICE, &format!("`{spelling}`"));
+    }
+}
+
+#[test]
+fn every_color_of_the_contract_is_one_of_the_domain() {
+    use proto::notes::v1::NoteColor;
+    let numbers =
+        (0..=i32::from(Color::MAX)).map(|number| (NoteColor::try_from(number).is_ok(), Color::from_number(number)));
+    assert!(numbers.into_iter().all(|(known, color)| known && color.is_some()));
+    assert!(NoteColor::try_from(i32::from(Color::MAX) + 1).is_err());
+}

@@ -1,0 +1,72 @@
+use authn::{RequestExt as _, Subject};
+use proto::notes::v1 as wire;
+use proto::notes::v1::notes_service_server::NotesService;
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use super::status::DOMAIN;
+use crate::app::{App, Error};
+
+/// `notes.v1.NotesService`.
+#[derive(Clone, Debug)]
+pub struct Notes(App);
+
+impl Notes {
+    /// The service on these use cases.
+    #[must_use]
+    pub const fn new(app: App) -> Self {
+        Self(app)
+    }
+}
+
+fn caller<T>(request: &Request<T>) -> Result<Subject, Status> {
+    request.subject().map_err(|rejection| rejection.into_status(DOMAIN))
+}
+
+#[tonic::async_trait]
+impl NotesService for Notes {
+    async fn create_note(&self, request: Request<wire::CreateNoteRequest>) -> Result<Response<wire::Note>, Status> {
+        let caller = caller(&request)?;
+        let note = convert::create_note(&request.into_inner())?;
+        let note = self.0.create_note(caller, note).await?;
+        Ok(Response::new(note.into()))
+    }
+
+    async fn get_note(&self, request: Request<wire::GetNoteRequest>) -> Result<Response<wire::Note>, Status> {
+        let caller = caller(&request)?;
+        let (id, view) = convert::get_note(&request.into_inner())?;
+        let note = self.0.notes().for_owner(caller).find(id, view).await.map_err(Error::from)?;
+        Ok(Response::new(note.ok_or(Error::NoteNotFound)?.into()))
+    }
+
+    async fn list_notes(
+        &self,
+        request: Request<wire::ListNotesRequest>,
+    ) -> Result<Response<wire::ListNotesResponse>, Status> {
+        let caller = caller(&request)?;
+        let list = convert::list_notes(request.into_inner())?;
+        let page = self.0.list_notes(caller, list).await?;
+        Ok(Response::new(page.into()))
+    }
+
+    async fn update_note(&self, request: Request<wire::UpdateNoteRequest>) -> Result<Response<wire::Note>, Status> {
+        let caller = caller(&request)?;
+        let update = convert::update_note(&request.into_inner())?;
+        let note = self.0.update_note(caller, update).await?;
+        Ok(Response::new(note.into()))
+    }
+
+    async fn delete_note(&self, request: Request<wire::DeleteNoteRequest>) -> Result<Response<wire::Note>, Status> {
+        let caller = caller(&request)?;
+        let delete = convert::delete_note(&request.into_inner())?;
+        let note = self.0.delete_note(caller, delete).await?;
+        Ok(Response::new(note.map(wire::Note::from).unwrap_or_default()))
+    }
+
+    async fn undelete_note(&self, request: Request<wire::UndeleteNoteRequest>) -> Result<Response<wire::Note>, Status> {
+        let caller = caller(&request)?;
+        let id = convert::undelete_note(&request.into_inner())?;
+        let note = self.0.undelete_note(caller, id).await?;
+        Ok(Response::new(note.into()))
+    }
+}

@@ -1,0 +1,120 @@
+use std::error::Error;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use authn::{AccessPolicy, Clock, PublicKey, Trust, Verifier};
+use proto::notes::v1::notes_service_server::{NotesServiceServer, SERVICE_NAME};
+use runtime::command::Service;
+use runtime::config::Reader;
+use runtime::server::{Check, Server, Services};
+
+use crate::app::App;
+use crate::config::{Config, KeySource, PageTokenConfig, TrustConfig};
+use crate::crypto::{PageTokens, page_token_secret};
+use crate::repository::NoteRepository;
+use crate::rpc::{DOMAIN, Notes};
+
+/// Longest wait for the store when its readiness is looked at.
+const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+/// The notes service, built and bound, not yet serving.
+pub struct NotesService {
+    server: Server,
+    repository: NoteRepository,
+}
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+impl Service for NotesService {
+    const NAME: &'static str = DOMAIN;
+    const PREFIX: &'static str = "NOTES_SERVICE";
+    type Config = Config;
+
+    fn read_config(reader: &mut Reader) -> Config {
+        Config::read(reader)
+    }
+
+    async fn build(config: Config, clock: Clock) -> Result<Self, Failure> {
+        let verifier = verifier(&config.trust, clock.clone())?;
+        let page_tokens = page_tokens(&config.page_tokens, &config.data_dir)?;
+        let repository = NoteRepository::open(&config.database, config.batching).await?;
+        let app = App::new(repository.clone(), page_tokens, config.limits, clock);
+        let max_request_bytes = config.server.max_request_bytes;
+        let notes = NotesServiceServer::new(Notes::new(app)).max_decoding_message_size(max_request_bytes);
+        let services = Services {
+            domain: DOMAIN,
+            grpc: tonic::service::Routes::new(notes),
+            names: vec![SERVICE_NAME],
+            http: axum::Router::new(),
+            policy: AccessPolicy::new(own_rules()),
+            checks: vec![store_check(&repository), keys_check(&verifier)],
+            verifier,
+        };
+        let server = Server::bind(config.server, services).await?;
+        Ok(Self { server, repository })
+    }
+
+    async fn migrate(config: Config) -> Result<(), Failure> {
+        Ok(NoteRepository::migrate(&config.database).await?)
+    }
+
+    fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        vec![("notes", self.server.local_addr())]
+    }
+
+    async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
+        self.server.serve(shutdown).await;
+        self.repository.close().await;
+    }
+}
+
+/// The rules of this service's methods; those of others are not served here.
+fn own_rules() -> impl Iterator<Item = (&'static str, authn::Rule)> {
+    let own = |path: &str| {
+        path.strip_prefix('/').and_then(|path| path.split_once('/')).is_some_and(|(service, _)| service == SERVICE_NAME)
+    };
+    proto::access::ACCESS.iter().copied().filter(move |(path, _)| own(path))
+}
+
+fn verifier(config: &TrustConfig, clock: Clock) -> Result<Verifier, Failure> {
+    let trust = match &config.keys {
+        KeySource::File(path) => Trust::fixed(vec![PublicKey::from_pem(&read(path)?)?]),
+        KeySource::Jwks { config, ca_file } => {
+            let ca_pem = ca_file.as_deref().map(read).transpose()?;
+            Trust::follow_jwks(authn::JwksConfig { ca_pem, ..config.clone() })?
+        }
+    };
+    Ok(Verifier::new(config.verifier.clone(), trust, clock))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()).into())
+}
+
+fn page_tokens(config: &PageTokenConfig, data_dir: &Path) -> Result<PageTokens, Failure> {
+    let secret = match &config.secret {
+        Some(secret) => secret.clone(),
+        None => page_token_secret(data_dir)?,
+    };
+    let before = config.previous_secret.as_ref().map(|secret| secret.expose().as_bytes());
+    Ok(PageTokens::new(secret.expose().as_bytes(), before, config.lifetime))
+}
+
+fn store_check(repository: &NoteRepository) -> Check {
+    let repository = repository.clone();
+    let probe = move || {
+        let repository = repository.clone();
+        let answers: futures_util::future::BoxFuture<'static, bool> =
+            Box::pin(async move { repository.is_ready(STORE_ANSWERS_WITHIN).await });
+        answers
+    };
+    Check { name: "store", probe: Box::new(probe) }
+}
+
+/// Ready once the keys of the issuer have come, though it may be away again by then.
+fn keys_check(verifier: &Verifier) -> Check {
+    let verifier = verifier.clone();
+    Check { name: "keys", probe: Box::new(move || Box::pin(std::future::ready(verifier.is_ready()))) }
+}

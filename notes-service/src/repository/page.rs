@@ -1,7 +1,7 @@
 use runtime::database::{DatabaseError, to_micros};
 use sea_orm::sea_query::{
-    Alias, Asterisk, Expr, ExprTrait as _, Frame, FrameType, Func, JoinType, Order as Direction, Query,
-    SelectStatement, UnionType, WindowStatement,
+    Alias, Asterisk, Expr, ExprTrait as _, Frame, FrameType, Func, Order as Direction, Query, SelectStatement,
+    UnionType, WindowStatement,
 };
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
@@ -125,47 +125,40 @@ fn range(owner: Uuid, state: i16, query: &PageQuery) -> SelectStatement {
     in_order(&mut select, query.order).limit(limit(query)).to_owned()
 }
 
-/// Joins the contents of the notes as long as they fit an answer; those of the others are not read.
+/// Adds the contents of the notes as long as they fit an answer; those of the others are not read. Each is looked up by
+/// its key: a join would leave it to the engine whether to read all contents of the owner instead.
 fn with_contents(owner: Uuid, page: SelectStatement, query: &PageQuery) -> SelectStatement {
-    let page_table = || Alias::new("page");
-    let direction = direction(query.order);
+    let page_column = |name: &'static str| Expr::col((Alias::new("page"), Alias::new(name)));
+    let body_column = |column: note_body::Column| Expr::col((note_body::Entity, column));
     let weight = Expr::col(note::Column::ContentBytes).add(NOTE_BYTES_BESIDE_CONTENT);
     let mut running = WindowStatement::new();
     running
-        .order_by(sort_column(query.order.field), direction.clone())
-        .order_by(note::Column::NoteId, direction.clone())
+        .order_by(sort_column(query.order.field), direction(query.order))
+        .order_by(note::Column::NoteId, direction(query.order))
         .frame_start(FrameType::Rows, Frame::UnboundedPreceding);
     let weighed = Query::select()
         .column(Asterisk)
         .expr_window_as(Func::sum(weight), running, Alias::new("running_bytes"))
         .from_subquery(page, Alias::new("unweighed"))
         .to_owned();
+    let content = Query::select()
+        .column((note_body::Entity, note_body::Column::Content))
+        .from(note_body::Entity)
+        .and_where(body_column(note_body::Column::OwnerId).eq(owner))
+        .and_where(body_column(note_body::Column::NoteId).equals((Alias::new("page"), note::Column::NoteId)))
+        .and_where(page_column("running_bytes").lte(i64::try_from(PAGE_BYTES).expect("3 MiB fit 64 bits")))
+        .to_owned();
 
     let mut select = Query::select();
     for column in columns(query) {
-        match column {
-            column if column.name() == CONTENT.name() => select.column((note_body::Entity, note_body::Column::Content)),
-            column => select.column((page_table(), Alias::new(column.name()))),
-        };
+        if column.name() == CONTENT.name() {
+            select.expr_as(content.clone(), Alias::new(CONTENT.name()));
+        } else {
+            select.expr(page_column(column.name()));
+        }
     }
-    let budget = i64::try_from(PAGE_BYTES).expect("3 MiB fit 64 bits");
-    select
-        .from_subquery(weighed, page_table())
-        .join(
-            JoinType::LeftJoin,
-            note_body::Entity,
-            Expr::col((note_body::Entity, note_body::Column::OwnerId))
-                .eq(owner)
-                .and(
-                    Expr::col((note_body::Entity, note_body::Column::NoteId))
-                        .equals((page_table(), note::Column::NoteId)),
-                )
-                .and(Expr::col((page_table(), Alias::new("running_bytes"))).lte(budget)),
-        )
-        .order_by((page_table(), sort_column(query.order.field)), direction.clone())
-        .order_by((page_table(), note::Column::NoteId), direction)
-        .limit(limit(query))
-        .to_owned()
+    select.from_subquery(weighed, Alias::new("page"));
+    in_order(&mut select, query.order).limit(limit(query)).to_owned()
 }
 
 fn in_order(select: &mut SelectStatement, order: Order) -> &mut SelectStatement {

@@ -3,6 +3,8 @@
 mod create_note;
 mod delete_note;
 mod list_notes;
+#[cfg(test)]
+mod tests;
 mod undelete_note;
 mod update_note;
 

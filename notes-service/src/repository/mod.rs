@@ -31,14 +31,22 @@
 //! }
 //! ```
 //!
-//! The connection and the tables cannot be reached:
+//! The connection cannot be reached, and neither can the tables; an owner's handle and the types around it can:
 //! ```compile_fail
-//! fn connection(repository: &notes_service::repository::NoteRepository) -> &runtime::database::Database {
+//! # use notes_service::repository::NoteRepository;
+//! fn connection(repository: &NoteRepository) -> &runtime::database::Database {
 //!     &repository.database
 //! }
 //! ```
 //! ```compile_fail
-//! use notes_service::repository::entity::note::Entity;
+//! use notes_service::repository::entity::note;
+//! ```
+//! ```
+//! # use notes_service::repository::NoteRepository;
+//! use notes_service::repository::OwnedNotes;
+//! fn notes(repository: &NoteRepository, caller: authn::Subject) -> OwnedNotes<'_> {
+//!     repository.for_owner(caller)
+//! }
 //! ```
 
 mod change;

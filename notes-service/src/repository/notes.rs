@@ -1,6 +1,9 @@
 use runtime::database::{from_micros, to_micros};
 use sea_orm::sea_query::{Expr, ExprTrait as _, JoinType, Query, SelectStatement};
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, Iterable as _,
+    QueryFilter as _,
+};
 use uuid::Uuid;
 
 use super::entity::{note, note_body};
@@ -134,11 +137,8 @@ pub(super) async fn replace(
     after: &Note,
     change_seq: i64,
 ) -> Result<bool, DbErr> {
-    let mut row = to_row(owner, after, change_seq);
-    row.owner_id.take();
-    row.note_id.take();
     let replaced = note::Entity::update_many()
-        .set(row)
+        .set(differences(to_row(owner, before, 0), to_row(owner, after, change_seq)))
         .filter(note::Column::OwnerId.eq(owner))
         .filter(note::Column::NoteId.eq(after.id.as_uuid()))
         .filter(note::Column::Revision.eq(before.etag.revision))
@@ -149,17 +149,25 @@ pub(super) async fn replace(
         return Ok(false);
     }
     if after.content != before.content {
-        let mut body = to_body(owner, after);
-        body.owner_id.take();
-        body.note_id.take();
+        let body = to_body(owner, after);
         note_body::Entity::update_many()
-            .set(body)
+            .set(note_body::ActiveModel { content: body.content, ..Default::default() })
             .filter(note_body::Column::OwnerId.eq(owner))
             .filter(note_body::Column::NoteId.eq(after.id.as_uuid()))
             .exec(connection)
             .await?;
     }
     Ok(true)
+}
+
+/// What is to be set: SQLite writes every index that has a column which is set, to the same value too.
+fn differences(before: note::ActiveModel, mut after: note::ActiveModel) -> note::ActiveModel {
+    for column in note::Column::iter() {
+        if before.get(column) == after.get(column) {
+            after.not_set(column);
+        }
+    }
+    after
 }
 
 fn corrupt(column: &str) -> DbErr {

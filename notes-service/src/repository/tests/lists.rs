@@ -89,6 +89,26 @@ async fn every_order_pages_as_a_program_with_all_notes_in_memory_would() {
 }
 
 #[tokio::test]
+async fn a_list_returns_texts_as_they_were_written() {
+    let fixture = Fixture::fresh().await;
+    let alice = somebody();
+    let texts = [
+        "\"quoted\" \\ {\"json\":[1,null]}",
+        "\u{1}\u{7f}\u{85}\u{2028}\u{fffd}\u{10ffff}",
+        "\t\r\n ' -- ; \u{202e}",
+        "null",
+        "1",
+    ];
+    let mut notes = Vec::new();
+    for text in texts {
+        let title = Title::parse(&text.replace(|char: char| char.is_control(), "")).unwrap();
+        notes.push(fixture.create(alice, NoteFields { title, ..written(text) }).await);
+    }
+    let query = PageQuery { view: View::Full, ..query("create_time") };
+    assert_eq!(fixture.page(alice, query).await, (notes, None));
+}
+
+#[tokio::test]
 async fn each_note_is_listed_exactly_once_whatever_is_written_meanwhile() {
     let fixture = Fixture::fresh().await;
     let alice = somebody();

@@ -230,3 +230,61 @@ impl KeySource {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "thirty-two bytes that nobody knows";
+
+    /// The settings, or every mistake in them.
+    fn read(settings: &[(&str, &str)]) -> Result<Config, String> {
+        let environment = settings.iter().map(|(name, value)| (format!("NOTES_SERVICE_{name}"), (*value).to_owned()));
+        let mut reader = Reader::new("NOTES_SERVICE", None, environment).expect("there is no file");
+        let config = Config::read(&mut reader);
+        reader.finish().map(|()| config).map_err(|error| error.to_string())
+    }
+
+    #[track_caller]
+    fn check_refused(settings: &[(&str, &str)], key: &str) {
+        let mistakes = read(settings).map(|_| ()).expect_err("it is a mistake");
+        assert!(mistakes.to_lowercase().contains(&key.to_lowercase()), "{mistakes}");
+        assert!(!mistakes.contains(SECRET) && !mistakes.contains("hunter2"), "{mistakes}");
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let config = read(&[]).expect("nothing need be set");
+        assert_eq!(config.data_dir, PathBuf::from("data"));
+        assert_eq!(config.server.listen.to_string(), "127.0.0.1:50052");
+        assert_eq!(config.server.max_request_bytes, REQUEST_BYTES);
+        assert_eq!(config.database.url.expose(), "sqlite://data/notes.db");
+        assert_eq!(config.limits.quota, Quota { notes: 100_000, bytes: 1 << 30 });
+        assert_eq!(config.batching, Batching { queue: 1_024, size: 64 });
+        assert_eq!(config.trust.verifier.issuer, "http://127.0.0.1:50051");
+        assert_eq!(config.trust.verifier.audience, "notes-service");
+        let KeySource::Jwks { config, ca_file } = config.trust.keys else { panic!("keys come from the issuer") };
+        assert_eq!((config.url.as_str(), ca_file), ("http://127.0.0.1:50051/.well-known/jwks.json", None));
+    }
+
+    #[test]
+    fn keys_come_from_one_place() {
+        let file = ("TRUST_KEY_FILE", "/etc/issuer.pem");
+        let config = read(&[file]).expect("a file instead of the URL");
+        assert!(matches!(config.trust.keys, KeySource::File(path) if path == std::path::Path::new("/etc/issuer.pem")));
+        check_refused(&[file, ("TRUST_JWKS_URL", "https://issuer.example/jwks.json")], "trust_jwks_url");
+    }
+
+    #[test]
+    fn replicas_on_postgresql_must_share_the_secret_of_page_tokens() {
+        let postgres = ("DATABASE_URL", "postgres://notes:hunter2@db/notes");
+        check_refused(&[postgres], "page_token_secret");
+        read(&[postgres, ("PAGE_TOKEN_SECRET", SECRET)]).expect("it is given");
+    }
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_refused() {
+        check_refused(&[("PAGE_TOKEN_SECRET", "hunter2")], "page_token_secret");
+        check_refused(&[("PAGE_TOKEN_PREVIOUS_SECRET", "hunter2")], "page_token_previous_secret");
+    }
+}

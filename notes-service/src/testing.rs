@@ -6,3 +6,8 @@ use authn::Subject;
 pub(crate) fn somebody() -> Subject {
     authn::testing::subject()
 }
+
+/// An error of the database driver with these words.
+pub(crate) fn driver_error(words: &str) -> sea_orm::DbErr {
+    sea_orm::DbErr::Custom(words.to_owned())
+}

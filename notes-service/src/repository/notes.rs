@@ -138,7 +138,7 @@ pub(super) async fn replace(
     change_seq: i64,
 ) -> Result<bool, DbErr> {
     let replaced = note::Entity::update_many()
-        .set(differences(to_row(owner, before, 0), to_row(owner, after, change_seq)))
+        .set(differences(&to_row(owner, before, 0), to_row(owner, after, change_seq)))
         .filter(note::Column::OwnerId.eq(owner))
         .filter(note::Column::NoteId.eq(after.id.as_uuid()))
         .filter(note::Column::Revision.eq(before.etag.revision))
@@ -161,7 +161,7 @@ pub(super) async fn replace(
 }
 
 /// What is to be set: SQLite writes every index that has a column which is set, to the same value too.
-fn differences(before: note::ActiveModel, mut after: note::ActiveModel) -> note::ActiveModel {
+fn differences(before: &note::ActiveModel, mut after: note::ActiveModel) -> note::ActiveModel {
     for column in note::Column::iter() {
         if before.get(column) == after.get(column) {
             after.not_set(column);

@@ -73,3 +73,57 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use runtime::batch::BatchError;
+    use runtime::database::DatabaseError;
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+    use crate::testing::driver_error;
+
+    const CAUSE: &str = "CANARY /var/lib/notes.db SELECT";
+
+    #[track_caller]
+    fn check(refused: impl Into<Status>, code: Code, reason: &str) -> Status {
+        let status = refused.into();
+        assert_eq!(status.code(), code);
+        let info = status.get_details_error_info().expect("every refusal has a reason");
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), (reason, "notes-service"));
+        let details = String::from_utf8_lossy(status.details()).into_owned();
+        assert!(!status.message().contains("CANARY") && !details.contains("CANARY"), "{status:?}");
+        status
+    }
+
+    #[test]
+    fn every_refusal_has_its_code_and_its_reason() {
+        check(Error::NoteNotFound, Code::NotFound, "NOTE_NOT_FOUND");
+        check(Error::NoteExists, Code::AlreadyExists, "NOTE_EXISTS");
+        check(Error::RequestIdReused, Code::InvalidArgument, "REQUEST_ID_REUSED");
+        check(Error::NoteQuota(5), Code::ResourceExhausted, "NOTE_QUOTA");
+        check(Error::ByteQuota(5), Code::ResourceExhausted, "BYTE_QUOTA");
+        check(Error::EtagMismatch, Code::Aborted, "ETAG_MISMATCH");
+        check(Error::NoteDeleted, Code::FailedPrecondition, "NOTE_DELETED");
+        check(Error::NoteAlreadyLive, Code::AlreadyExists, "NOTE_ALREADY_LIVE");
+        check(Error::PageTokenInvalid, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
+        check(Malformed::OrderBy, Code::InvalidArgument, "ORDER_BY_INVALID");
+        let violation = FieldViolation { field: "note.title".to_owned(), description: "is too long".to_owned() };
+        let status = check(Malformed::Fields(vec![violation]), Code::InvalidArgument, "FIELD_INVALID");
+        assert_eq!(status.get_details_bad_request().expect("it names the fields").field_violations.len(), 1);
+    }
+
+    #[test]
+    fn a_failure_tells_when_to_try_again_and_nothing_of_its_cause() {
+        let busy = check(Error::Overloaded, Code::ResourceExhausted, "OVERLOADED");
+        let away = Error::from(DatabaseError::Unavailable(driver_error(CAUSE)));
+        let away = check(away, Code::Unavailable, "STORE_UNAVAILABLE");
+        for status in [busy, away] {
+            assert!(status.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()), "{status:?}");
+        }
+        let lost = Error::from(DatabaseError::Contention(driver_error(CAUSE)));
+        check(lost, Code::Aborted, "WRITE_CONTENTION");
+        check(Error::from(DatabaseError::Fault(driver_error(CAUSE))), Code::Internal, "INTERNAL");
+        check(Error::Fault(Box::new(BatchError::Lost)), Code::Internal, "INTERNAL");
+    }
+}

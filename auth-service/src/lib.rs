@@ -1,1 +1,3 @@
-//! Not begun.
+//! Who you are.
+
+pub mod domain;

@@ -1,0 +1,67 @@
+use super::{AccountId, Generation, RevokeReason, SessionKey};
+
+/// A fact about somebody's security, named by the OWASP Logging Vocabulary where that has a word for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecurityEvent {
+    /// An account was made.
+    AccountCreated(AccountId),
+    /// A password was accepted and a session began.
+    LoginSucceeded(SessionKey),
+    /// A login was refused; the account is absent if the address is nobody's.
+    LoginFailed(Option<AccountId>, LoginFailure),
+    /// A session yielded the tokens of this generation.
+    TokenCreated(SessionKey, Generation),
+    /// A spent refresh token of this generation came back.
+    TokenReused(SessionKey, Generation),
+    /// A refresh token of this generation is newer than its session, so the store was set back.
+    TokenAhead(SessionKey, Generation),
+    /// A session was ended by decision.
+    TokenRevoked(SessionKey, RevokeReason),
+    /// A password could not be looked at because too many others waited.
+    PasswordQueueFull,
+}
+
+/// Why a login was refused. The caller never learns which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginFailure {
+    /// The address is nobody's.
+    UnknownEmail,
+    /// The password is another.
+    WrongPassword,
+    /// The account is switched off.
+    AccountDisabled,
+    /// The account was changed while its password was looked at.
+    AccountChanged,
+}
+
+impl SecurityEvent {
+    /// Its name.
+    ///
+    /// Source: OWASP Logging Vocabulary Cheat Sheet.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AccountCreated(_) => "user_created",
+            Self::LoginSucceeded(_) => "authn_login_success",
+            Self::LoginFailed(..) => "authn_login_fail",
+            Self::TokenCreated(..) => "authn_token_created",
+            Self::TokenReused(..) => "authn_token_reuse",
+            Self::TokenAhead(..) => "authn_token_ahead",
+            Self::TokenRevoked(..) => "authn_token_revoked",
+            Self::PasswordQueueFull => "excess_rate_limit_exceeded",
+        }
+    }
+}
+
+impl LoginFailure {
+    /// Its name in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UnknownEmail => "unknown_email",
+            Self::WrongPassword => "wrong_password",
+            Self::AccountDisabled => "account_disabled",
+            Self::AccountChanged => "account_changed",
+        }
+    }
+}

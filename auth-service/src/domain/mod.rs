@@ -1,0 +1,30 @@
+//! The rules of accounts and sessions: values that are valid because they exist, and decisions without side effects.
+
+mod access_token;
+mod account;
+mod email;
+mod event;
+mod line;
+mod origin;
+mod password;
+mod refresh_token;
+mod session;
+
+pub use access_token::AccessGrant;
+pub use account::{Account, AccountId, AccountState, DisplayName};
+pub use email::{Email, EmailKey, EmailRules, EmailViolation};
+pub use event::{LoginFailure, SecurityEvent};
+pub use line::{LineViolation, MAX_LINE_CODE_POINTS};
+pub use origin::{MAX_USER_AGENT_BYTES, Origin};
+pub use password::{
+    LEAST_MIN_CODE_POINTS, MAX_PASSWORD_BYTES, Password, PasswordRules, PasswordViolation, PresentedPassword,
+};
+pub use refresh_token::{HeaderCheck, Mac, MalformedToken, PresentedToken, RefreshToken, TokenHeader};
+pub use session::{
+    ClientLabel, Generation, Nonce, REMEMBERED_ROTATIONS, RevokeReason, Rotation, Session, SessionKey, SessionLimits,
+};
+
+/// Longest e-mail address, in bytes (RFC 5321 §4.5.3.1.3, less the angle brackets).
+pub const MAX_EMAIL_BYTES: usize = email::MAX_BYTES;
+/// Longest refresh token that is looked at, in bytes; a real one has [`refresh_token::ENCODED_BYTES`].
+pub const MAX_REFRESH_TOKEN_BYTES: usize = refresh_token::MAX_BYTES;

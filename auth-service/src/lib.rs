@@ -1,3 +1,4 @@
 //! Who you are.
 
+mod crypto;
 pub mod domain;

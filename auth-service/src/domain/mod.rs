@@ -17,7 +17,8 @@ pub use event::{LoginFailure, SecurityEvent};
 pub use line::{LineViolation, MAX_LINE_CODE_POINTS};
 pub use origin::{MAX_USER_AGENT_BYTES, Origin};
 pub use password::{
-    LEAST_MIN_CODE_POINTS, MAX_PASSWORD_BYTES, Password, PasswordRules, PasswordViolation, PresentedPassword,
+    LEAST_MIN_CODE_POINTS, MAX_PASSWORD_BYTES, Password, PasswordHash, PasswordRules, PasswordViolation,
+    PresentedPassword,
 };
 pub use refresh_token::{HeaderCheck, Mac, MalformedToken, PresentedToken, RefreshToken, TokenHeader};
 pub use session::{

@@ -15,15 +15,18 @@ pub const LEAST_MIN_CODE_POINTS: usize = 8;
 const LEAST_FORBIDDEN_CODE_POINTS: usize = 4;
 
 /// The shipped list, folded, sorted, without its comments.
-static COMMON: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
-    include_str!("common_passwords.txt").lines().filter(|line| !line.starts_with("# ")).collect()
-});
+static COMMON: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| include_str!("common_passwords.txt").lines().filter(|line| !line.starts_with("# ")).collect());
 
 /// A password that may be chosen: it keeps the rules.
 pub struct Password(Zeroizing<String>);
 
 /// A password that somebody claims to be theirs: of possible size, nothing more is known.
 pub struct PresentedPassword(Zeroizing<String>);
+
+/// A password's Argon2id hash as a PHC string, as it is stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
 
 /// What a new password must keep to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +109,26 @@ impl PresentedPassword {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl PasswordHash {
+    /// The hash in this PHC string, which may be anything: whoever verifies against it looks at it first.
+    #[must_use]
+    pub const fn from_phc(phc: String) -> Self {
+        Self(phc)
+    }
+
+    /// The PHC string.
+    #[must_use]
+    pub fn as_phc(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PasswordHash")
     }
 }
 

@@ -1,0 +1,15 @@
+//! What needs keys or randomness: password hashes, access tokens, the MAC of refresh tokens.
+
+mod key_store;
+mod password_hasher;
+mod refresh_secret;
+mod secret_file;
+mod token_signer;
+
+pub(crate) use key_store::{KeyBits, KeyError, KeySource, PublicJwk, SigningKey};
+pub(crate) use password_hasher::{
+    HashError, HashingSettings, MAX_ITERATIONS, MAX_MEMORY_KIB, PasswordHasher, Verification,
+};
+pub(crate) use refresh_secret::{RefreshSecret, SecretSource};
+pub(crate) use secret_file::make_private_folder;
+pub(crate) use token_signer::{SigningError, TokenSettings, TokenSigner};

@@ -1,0 +1,191 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use authn::claims::{Claims, TOKEN_TYPE};
+use aws_lc_rs::rand::{self, SystemRandom};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, Header};
+use zeroize::Zeroizing;
+
+use super::{KeyError, PublicJwk, SigningKey};
+use crate::domain::AccessGrant;
+
+/// What every access token of this service says.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenSettings {
+    /// `iss`.
+    pub(crate) issuer: String,
+    /// `aud`.
+    pub(crate) audiences: Vec<String>,
+    /// `scope`, in this order.
+    pub(crate) scopes: Vec<String>,
+}
+
+/// Signs access tokens (RFC 9068) with RS256.
+///
+/// The compact form is put together here and not by `jsonwebtoken::encode`: that parses the private key anew for each
+/// signature, 1.05 ms against 0.40 ms, unless a provider that keeps it is installed, and there is one provider for
+/// the whole process, in which a verifier, another issuer or a test may have installed theirs.
+#[derive(Debug)]
+pub(crate) struct TokenSigner {
+    key: SigningKey,
+    encoded_header: String,
+    settings: TokenSettings,
+}
+
+/// Why a token was not signed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SigningError {
+    /// The claims have no JSON form.
+    #[error("the claims of a token cannot be written")]
+    Claims(#[from] serde_json::Error),
+    /// The key failed.
+    #[error("a token could not be signed")]
+    Key(#[from] KeyError),
+    /// No token id could be drawn.
+    #[error("no randomness for a token id")]
+    Randomness,
+}
+
+impl TokenSigner {
+    /// A signer with this key.
+    ///
+    /// # Errors
+    /// If the header cannot be written.
+    pub(crate) fn new(key: SigningKey, settings: TokenSettings) -> Result<Self, SigningError> {
+        let mut header = Header::new(Algorithm::RS256);
+        header.typ = Some(TOKEN_TYPE.to_owned());
+        header.kid = Some(key.public().kid.clone());
+        let encoded_header = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header)?);
+        Ok(Self { key, encoded_header, settings })
+    }
+
+    /// Signs a token. Takes 0.4 ms of CPU, which is less than a trip to another thread would be worth.
+    ///
+    /// # Errors
+    /// If the signature fails.
+    pub(crate) fn sign(&self, grant: AccessGrant) -> Result<Zeroizing<String>, SigningError> {
+        let claims = self.claims(grant)?;
+        let mut token = Zeroizing::new(format!(
+            "{}.{}",
+            self.encoded_header,
+            Zeroizing::new(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims)?)).as_str()
+        ));
+        let signature = self.key.sign(token.as_bytes())?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Ok(token)
+    }
+
+    /// The scopes that every token carries.
+    pub(crate) fn scopes(&self) -> &[String] {
+        &self.settings.scopes
+    }
+
+    /// The public keys whose tokens may still be alive.
+    pub(crate) fn published_keys(&self) -> Vec<PublicJwk> {
+        vec![self.key.public().clone()]
+    }
+
+    fn claims(&self, grant: AccessGrant) -> Result<Claims, SigningError> {
+        let token_id = rand::generate::<[u8; 16]>(&SystemRandom::new()).map_err(|_| SigningError::Randomness)?;
+        let issued_at = seconds(grant.issued_at);
+        Ok(Claims {
+            iss: self.settings.issuer.clone(),
+            aud: self.settings.audiences.clone(),
+            sub: grant.session.account.as_uuid(),
+            exp: seconds(grant.expires_at),
+            iat: issued_at,
+            nbf: Some(issued_at),
+            jti: Some(URL_SAFE_NO_PAD.encode(token_id.expose())),
+            sid: Some(grant.session.session.as_uuid()),
+            generation: Some(grant.generation.number()),
+            account_version: Some(grant.account_version),
+            scope: self.settings.scopes.join(" "),
+            roles: grant.roles,
+            auth_time: Some(seconds(grant.authenticated_at)),
+            amr: grant.auth_methods,
+        })
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use authn::SessionId;
+    use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
+    use uuid::Uuid;
+
+    use super::super::key_store::{KeyBits, KeySource};
+    use super::*;
+    use crate::domain::{AccountId, Generation, SessionKey};
+
+    async fn signer() -> TokenSigner {
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = KeySource::Kept(folder.path().join("key.pem"), KeyBits::Rsa2048);
+        let key = SigningKey::load(source).await.expect("made");
+        let settings = TokenSettings {
+            issuer: "http://127.0.0.1:50051".to_owned(),
+            audiences: vec!["auth-service".to_owned(), "notes-service".to_owned()],
+            scopes: ["account.read", "account.write", "notes.read", "notes.write"].map(str::to_owned).to_vec(),
+        };
+        TokenSigner::new(key, settings).expect("a signer")
+    }
+
+    fn grant() -> AccessGrant {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        AccessGrant {
+            session: SessionKey {
+                account: AccountId::from_uuid(Uuid::from_u128(1)),
+                session: SessionId::from_uuid(Uuid::from_u128(2)),
+            },
+            generation: Generation::from_number(9).expect("a generation"),
+            account_version: 3,
+            roles: vec!["editor".to_owned()],
+            authenticated_at: at(1_700_000_000),
+            auth_methods: vec!["pwd".to_owned()],
+            issued_at: at(1_800_000_000),
+            expires_at: at(1_800_000_300),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_is_an_rfc_9068_token_that_others_can_verify() {
+        let signer = signer().await;
+        let token = signer.sign(grant()).expect("signed");
+        let published = &signer.published_keys()[0];
+
+        let header = decode_header(token.as_str()).expect("a header");
+        assert_eq!((header.alg, header.typ.as_deref()), (Algorithm::RS256, Some("at+jwt")));
+        assert_eq!(header.kid.as_ref(), Some(&published.kid));
+
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.validate_exp = false;
+        validation.set_audience(&["notes-service"]);
+        validation.set_issuer(&["http://127.0.0.1:50051"]);
+        let key = DecodingKey::from_rsa_components(&published.n, &published.e).expect("a key");
+        let claims = decode::<Claims>(token.as_str(), &key, &validation).expect("verified").claims;
+        assert_eq!((claims.sub, claims.sid), (Uuid::from_u128(1), Some(Uuid::from_u128(2))));
+        assert_eq!((claims.iat, claims.nbf, claims.exp), (1_800_000_000, Some(1_800_000_000), 1_800_000_300));
+        assert_eq!(
+            (claims.generation, claims.account_version, claims.auth_time),
+            (Some(9), Some(3), Some(1_700_000_000))
+        );
+        assert_eq!(claims.scope, "account.read account.write notes.read notes.write");
+        assert_eq!((claims.roles, claims.amr), (vec!["editor".to_owned()], vec!["pwd".to_owned()]));
+        assert!(token.len() <= 1_200, "{} bytes", token.len());
+    }
+
+    #[tokio::test]
+    async fn no_two_tokens_have_one_id() {
+        let signer = signer().await;
+        let ids: HashSet<_> = (0..1000).map(|_| signer.claims(grant()).expect("claims").jti).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().flatten().all(|id| id.len() == 22), "16 bytes in base64url");
+    }
+}

@@ -2,3 +2,4 @@
 
 mod crypto;
 pub mod domain;
+mod repository;

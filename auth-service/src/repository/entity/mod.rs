@@ -1,0 +1,5 @@
+//! Rows as they are stored. Nothing outside the repository sees one.
+
+pub(super) mod account;
+pub(super) mod email_claim;
+pub(super) mod session;

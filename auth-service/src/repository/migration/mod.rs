@@ -1,0 +1,21 @@
+//! The schema, step by step: forward only, one file each, the same SQL on both engines where they agree.
+
+use sea_orm_migration::prelude::*;
+
+mod m0001_make_accounts;
+mod m0002_make_email_claims;
+mod m0003_make_sessions;
+
+/// Brings the store of this service up to date.
+#[derive(Debug)]
+pub(crate) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_make_accounts::Migration),
+            Box::new(m0002_make_email_claims::Migration),
+            Box::new(m0003_make_sessions::Migration),
+        ]
+    }
+}

@@ -1,0 +1,49 @@
+//! Stores accounts and sessions. The only owner of the database; rows stay in here, domain values go in and out.
+
+mod accounts;
+mod entity;
+mod migration;
+mod sessions;
+
+use runtime::database::{Database, DatabaseConfig, DatabaseError};
+
+pub(crate) use self::accounts::Registration;
+pub(crate) use self::sessions::AcceptedLogin;
+use self::migration::Migrator;
+
+/// The store of this service. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Repository {
+    database: Database,
+}
+
+/// Why the store could not do its work. A missing row is none of these.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RepositoryError {
+    /// The store failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A row holds what no row can hold.
+    #[error("a row of {table} has an impossible {column}")]
+    Corrupt {
+        /// Where.
+        table: &'static str,
+        /// In which column.
+        column: &'static str,
+    },
+}
+
+impl Repository {
+    /// Opens the store and brings its schema up to date.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
+        Ok(Self { database: Database::open::<Migrator>(config).await? })
+    }
+
+    /// The database itself, for readiness and for closing it.
+    pub(crate) const fn database(&self) -> &Database {
+        &self.database
+    }
+}

@@ -1,0 +1,201 @@
+use std::time::SystemTime;
+
+use authn::SessionId;
+use runtime::database::{Outcome, from_micros, to_micros};
+use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+
+use super::accounts::{account_of, state_name};
+use super::entity::{account, session};
+use super::{Repository, RepositoryError};
+use crate::domain::{
+    Account, AccountId, AccountState, ClientLabel, Generation, Nonce, Origin, PasswordHash, RevokeReason, Session,
+    SessionKey,
+};
+
+/// What a login found, by which it is accepted: if any of it has changed since, it is not.
+#[derive(Clone, Debug)]
+pub(crate) struct AcceptedLogin {
+    /// The account's token version when its password was looked at.
+    pub(crate) token_version: u64,
+    /// The hash that matched, and its successor if it is to be replaced.
+    pub(crate) rehashed: Option<(PasswordHash, PasswordHash)>,
+}
+
+impl Repository {
+    /// Stores the session of an accepted login, notes the time of the login, and replaces an outdated hash. Returns
+    /// whether the account was still active and unchanged; nothing is stored otherwise.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn begin_session(&self, begun: &Session, login: AcceptedLogin) -> Result<bool, RepositoryError> {
+        let row = row_of(begun)?;
+        let account = begun.key.account.as_uuid();
+        let at = to_micros(begun.created_at);
+        let version = i64::try_from(login.token_version).map_err(|_| impossible("token_version"))?;
+        let stored = self.database.write(move |transaction| {
+            let (row, rehashed) = (row.clone(), login.rehashed.clone());
+            Box::pin(async move {
+                let still_good = account::Entity::update_many()
+                    .col_expr(account::Column::LastLoginAt, Expr::value(at))
+                    .filter(account::Column::AccountId.eq(account))
+                    .filter(account::Column::State.eq(state_name(AccountState::Active)))
+                    .filter(account::Column::TokenVersion.eq(version))
+                    .exec(transaction)
+                    .await?;
+                if still_good.rows_affected == 0 {
+                    return Ok(Outcome::Rollback(false));
+                }
+                if let Some((old, new)) = rehashed {
+                    account::Entity::update_many()
+                        .col_expr(account::Column::PasswordHash, Expr::value(new.as_phc()))
+                        .filter(account::Column::AccountId.eq(account))
+                        .filter(account::Column::PasswordHash.eq(old.as_phc()))
+                        .exec(transaction)
+                        .await?;
+                }
+                session::Entity::insert(row).exec_without_returning(transaction).await?;
+                Ok(Outcome::Commit(true))
+            })
+        });
+        Ok(stored.await?)
+    }
+
+    /// A session and the account that it belongs to.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn find_session(&self, key: SessionKey) -> Result<Option<(Session, Account)>, RepositoryError> {
+        let rows = self.database.read(move |connection| {
+            Box::pin(async move {
+                let find = session::Entity::find_by_id((key.account.as_uuid(), key.session.as_uuid()));
+                let Some(session) = find.one(connection).await? else { return Ok(None) };
+                let account = account::Entity::find_by_id(key.account.as_uuid()).one(connection).await?;
+                Ok(account.map(|account| (session, account)))
+            })
+        });
+        let rows = rows.await?;
+        rows.map(|(session, account)| Ok((session_of(session)?, account_of(&account)?))).transpose()
+    }
+
+    /// Moves a session on to `next`, by compare-and-swap in one statement. Returns whether it did: not if another was
+    /// faster, nor if the session was revoked meanwhile.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn advance(&self, next: &Session) -> Result<bool, RepositoryError> {
+        let (account, sid) = (next.key.account.as_uuid(), next.key.session.as_uuid());
+        let generation = generation_number(next.generation)?;
+        let (used_at, idle_expires_at) = (to_micros(next.last_used_at), to_micros(next.idle_expires_at));
+        let advanced = self.database.write(move |transaction| {
+            Box::pin(async move {
+                use session::Column;
+                let advanced = session::Entity::update_many()
+                    .col_expr(Column::Generation, Expr::value(generation))
+                    .col_expr(Column::RotatedAt4, Expr::col(Column::RotatedAt3))
+                    .col_expr(Column::RotatedAt3, Expr::col(Column::RotatedAt2))
+                    .col_expr(Column::RotatedAt2, Expr::col(Column::RotatedAt1))
+                    .col_expr(Column::RotatedAt1, Expr::value(used_at))
+                    .col_expr(Column::LastUsedAt, Expr::value(used_at))
+                    .col_expr(Column::IdleExpiresAt, Expr::value(idle_expires_at))
+                    .filter(Column::AccountId.eq(account))
+                    .filter(Column::Sid.eq(sid))
+                    .filter(Column::Generation.eq(generation - 1))
+                    .filter(Column::RevokedAt.is_null())
+                    .exec(transaction)
+                    .await?;
+                Ok(Outcome::Commit(advanced.rows_affected == 1))
+            })
+        });
+        Ok(advanced.await?)
+    }
+
+    /// Ends a session by decision. Returns whether it did: a revoked one keeps its first reason.
+    ///
+    /// # Errors
+    /// If the store fails; the session is as it was then.
+    pub(crate) async fn revoke(
+        &self,
+        key: SessionKey,
+        reason: RevokeReason,
+        at: SystemTime,
+    ) -> Result<bool, RepositoryError> {
+        let at = to_micros(at);
+        let revoked = self.database.write(move |transaction| {
+            Box::pin(async move {
+                let revoked = session::Entity::update_many()
+                    .col_expr(session::Column::RevokedAt, Expr::value(at))
+                    .col_expr(session::Column::RevokeReason, Expr::value(reason.name()))
+                    .filter(session::Column::AccountId.eq(key.account.as_uuid()))
+                    .filter(session::Column::Sid.eq(key.session.as_uuid()))
+                    .filter(session::Column::RevokedAt.is_null())
+                    .exec(transaction)
+                    .await?;
+                Ok(Outcome::Commit(revoked.rows_affected == 1))
+            })
+        });
+        Ok(revoked.await?)
+    }
+}
+
+fn row_of(session: &Session) -> Result<session::ActiveModel, RepositoryError> {
+    Ok(session::ActiveModel {
+        account_id: Set(session.key.account.as_uuid()),
+        sid: Set(session.key.session.as_uuid()),
+        nonce: Set(session.nonce.as_bytes().to_vec()),
+        generation: Set(generation_number(session.generation)?),
+        rotated_at_1: NotSet,
+        rotated_at_2: NotSet,
+        rotated_at_3: NotSet,
+        rotated_at_4: NotSet,
+        created_at: Set(to_micros(session.created_at)),
+        last_used_at: Set(to_micros(session.last_used_at)),
+        idle_expires_at: Set(to_micros(session.idle_expires_at)),
+        absolute_expires_at: Set(to_micros(session.absolute_expires_at)),
+        auth_time: Set(to_micros(session.authenticated_at)),
+        amr: Set(serde_json::to_string(&session.auth_methods).map_err(|_| impossible("amr"))?),
+        client_label: Set(session.client_label.as_str().to_owned()),
+        user_agent: Set(session.origin.user_agent().to_owned()),
+        ip_prefix: Set(session.origin.ip_prefix().to_owned()),
+        revoked_at: Set(session.revoked.map(|(at, _)| to_micros(at))),
+        revoke_reason: Set(session.revoked.map(|(_, reason)| reason.name().to_owned())),
+    })
+}
+
+fn session_of(row: session::Model) -> Result<Session, RepositoryError> {
+    let generation = u64::try_from(row.generation).ok().and_then(Generation::from_number);
+    let revoked = match (row.revoked_at, row.revoke_reason.as_deref()) {
+        (None, None) => None,
+        (Some(at), Some(reason)) => {
+            let reason = RevokeReason::from_name(reason).ok_or(impossible("revoke_reason"))?;
+            Some((from_micros(at), reason))
+        }
+        _ => return Err(impossible("revoke_reason")),
+    };
+    Ok(Session {
+        key: SessionKey {
+            account: AccountId::from_uuid(row.account_id),
+            session: SessionId::from_uuid(row.sid),
+        },
+        nonce: Nonce::from_bytes(row.nonce.try_into().map_err(|_| impossible("nonce"))?),
+        generation: generation.ok_or(impossible("generation"))?,
+        created_at: from_micros(row.created_at),
+        last_used_at: from_micros(row.last_used_at),
+        idle_expires_at: from_micros(row.idle_expires_at),
+        absolute_expires_at: from_micros(row.absolute_expires_at),
+        authenticated_at: from_micros(row.auth_time),
+        auth_methods: serde_json::from_str(&row.amr).map_err(|_| impossible("amr"))?,
+        client_label: ClientLabel::parse(&row.client_label).map_err(|_| impossible("client_label"))?,
+        origin: Origin::stored(row.user_agent, row.ip_prefix),
+        revoked,
+    })
+}
+
+fn generation_number(generation: Generation) -> Result<i64, RepositoryError> {
+    i64::try_from(generation.number()).map_err(|_| impossible("generation"))
+}
+
+const fn impossible(column: &'static str) -> RepositoryError {
+    RepositoryError::Corrupt { table: "sessions", column }
+}

@@ -1,5 +1,157 @@
-//! Who you are.
+//! Who you are: accounts, passwords, sessions, access and refresh tokens, and the key that signs them.
+//!
+//! Begin with `app`, the list of what the service does, one file per use case. Beneath it [`domain`] decides,
+//! `crypto` hashes, signs and proves, `repository` stores; above it `rpc` translates the contracts of `auth.v1`.
+//! [`Config`] has every setting, and [`AuthService`] wires it all together.
+//!
+//! What is deliberately not here: sending mail, a full OAuth 2 or OpenID provider, and the verification of tokens,
+//! which is the library `authn`, so that any service can do it.
 
+mod app;
+mod config;
 mod crypto;
 pub mod domain;
 mod repository;
+mod rpc;
+
+use std::error::Error;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use authn::{Clock, PublicKey, Trust, Verifier, VerifierConfig};
+use futures_util::FutureExt as _;
+use runtime::config::Reader;
+use runtime::database::Database;
+use runtime::server::{Check, Server, Services};
+
+use self::app::{App, Limits};
+pub use self::config::Config;
+use self::crypto::{KeySource, PasswordHasher, RefreshSecret, SecretSource, SigningKey, TokenSettings, TokenSigner};
+use self::repository::Repository;
+use self::rpc::{Published, Rules};
+
+/// Longest wait for the store to say that it is ready.
+const READY_WITHIN: Duration = Duration::from_secs(1);
+/// Longest life of an access token that this service accepts, whoever configured it.
+const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(10 * 60);
+/// How many verified tokens are remembered; only AccountService takes any.
+const REMEMBERED_TOKENS: usize = 10_000;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The service, built and bound, not yet serving.
+pub struct AuthService {
+    server: Server,
+    database: Database,
+}
+
+impl runtime::command::Service for AuthService {
+    const NAME: &'static str = "auth-service";
+    const PREFIX: &'static str = "AUTH_SERVICE";
+    type Config = Config;
+
+    fn read_config(reader: &mut Reader) -> Config {
+        Config::read(reader)
+    }
+
+    async fn build(config: Config, clock: Clock) -> Result<Self, BoxError> {
+        // The store comes first: on SQLite its lock keeps a second process from making secrets.
+        let repository = open_store(&config).await?;
+        let database = repository.database().clone();
+        let key = SigningKey::load(key_source(&config)).await?;
+        let trust = Trust::fixed(vec![PublicKey::from_pem(key.public_pem().as_bytes())?]);
+        let verifier = Verifier::new(verifier_config(&config), trust, clock.clone());
+        let signer = TokenSigner::new(key, token_settings(&config))?;
+        let published = Published {
+            issuer: config.token.issuer.clone(),
+            keys: signer.published_keys(),
+            scopes: config.token.scopes.clone(),
+            max_age: config.jwks_max_age,
+        };
+        let app = Arc::new(App {
+            clock,
+            repository,
+            hasher: PasswordHasher::start(config.hashing).await?,
+            signer,
+            refresh_secret: RefreshSecret::load(secret_source(&config)).await?,
+            verifier: verifier.clone(),
+            limits: Limits { access_token_ttl: config.token.ttl, session: config.session },
+        });
+        let rules = Rules { email: config.email, password: config.password };
+        let services = Services {
+            domain: rpc::DOMAIN,
+            grpc: rpc::routes(&app, rules, config.server.max_request_bytes),
+            names: rpc::SERVICES.to_vec(),
+            http: rpc::router(&published),
+            policy: rpc::policy(),
+            verifier,
+            checks: vec![database_check(database.clone())],
+        };
+        let server = Server::bind(config.server, services).await?;
+        Ok(Self { server, database })
+    }
+
+    async fn migrate(config: Config) -> Result<(), BoxError> {
+        open_store(&config).await?.database().close().await;
+        Ok(())
+    }
+
+    fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        vec![("auth", self.server.local_addr())]
+    }
+
+    async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
+        self.server.serve(shutdown).await;
+        self.database.close().await;
+    }
+}
+
+/// The store, and for an embedded one the folder that it and the secrets are in.
+async fn open_store(config: &Config) -> Result<Repository, BoxError> {
+    if config.is_embedded() {
+        crypto::make_private_folder(&config.data_dir)?;
+    }
+    Ok(Repository::open(&config.database).await?)
+}
+
+fn key_source(config: &Config) -> KeySource {
+    match &config.signing_key {
+        Some(pem) => KeySource::Given(pem.clone()),
+        None => KeySource::Kept(config.data_dir.join("signing-key.pem"), config.signing_key_bits),
+    }
+}
+
+fn secret_source(config: &Config) -> SecretSource {
+    match &config.refresh_secret {
+        Some(secret) => SecretSource::Given(secret.clone()),
+        None => SecretSource::Kept(config.data_dir.join("refresh-secret")),
+    }
+}
+
+fn token_settings(config: &Config) -> TokenSettings {
+    TokenSettings {
+        issuer: config.token.issuer.clone(),
+        audiences: config.token.audiences.clone(),
+        scopes: config.token.scopes.clone(),
+    }
+}
+
+fn verifier_config(config: &Config) -> VerifierConfig {
+    VerifierConfig {
+        issuer: config.token.issuer.clone(),
+        audience: config.token.audience.clone(),
+        leeway: config.token.leeway,
+        max_lifetime: MAX_TOKEN_LIFETIME,
+        remembered_tokens: REMEMBERED_TOKENS,
+    }
+}
+
+fn database_check(database: Database) -> Check {
+    let probe = move || {
+        let database = database.clone();
+        async move { database.is_ready(READY_WITHIN).await }.boxed()
+    };
+    Check { name: "database", probe: Box::new(probe) }
+}

@@ -10,6 +10,6 @@ pub(crate) use key_store::{KeyBits, KeyError, KeySource, PublicJwk, SigningKey};
 pub(crate) use password_hasher::{
     HashError, HashingSettings, MAX_ITERATIONS, MAX_MEMORY_KIB, PasswordHasher, Verification,
 };
-pub(crate) use refresh_secret::{RefreshSecret, SecretSource};
+pub(crate) use refresh_secret::{NoRandomness, RefreshSecret, SecretSource, new_nonce};
 pub(crate) use secret_file::make_private_folder;
 pub(crate) use token_signer::{SigningError, TokenSettings, TokenSigner};

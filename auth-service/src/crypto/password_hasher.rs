@@ -126,7 +126,7 @@ impl PasswordHasher {
         let dummy = self.dummy.clone();
         self.run(move || {
             let presented = password.expose().as_bytes();
-            match stored.as_ref().map(|stored| usable(stored)) {
+            match stored.as_ref().map(usable) {
                 Some(Some(parsed)) => verify(&argon2, presented, &parsed),
                 nothing_to_compare => {
                     let parsed = usable(&dummy).ok_or(HashError::Failed(password_hash::Error::Internal))?;

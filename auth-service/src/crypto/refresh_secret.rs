@@ -107,8 +107,22 @@ impl fmt::Debug for RefreshSecret {
     }
 }
 
+/// The nonce of a new session.
+///
+/// # Errors
+/// If the system gives no randomness.
+pub(crate) fn new_nonce() -> Result<Nonce, NoRandomness> {
+    let bytes = rand::generate::<[u8; Nonce::BYTES]>(&SystemRandom::new()).map_err(|_| NoRandomness)?;
+    Ok(Nonce::from_bytes(bytes.expose()))
+}
+
+/// The system gives no randomness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the system gives no randomness")]
+pub(crate) struct NoRandomness;
+
 fn make() -> io::Result<Zeroizing<String>> {
-    let secret = rand::generate::<[u8; 32]>(&SystemRandom::new()).map_err(|_| io::Error::other("no randomness"))?;
+    let secret = rand::generate::<[u8; 32]>(&SystemRandom::new()).map_err(|_| io::Error::other(NoRandomness))?;
     let secret = Zeroizing::new(secret.expose());
     Ok(Zeroizing::new(format!("{}\n", URL_SAFE_NO_PAD.encode(secret.as_slice()))))
 }

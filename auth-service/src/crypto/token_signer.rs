@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, Header};
 use zeroize::Zeroizing;
 
-use super::{KeyError, PublicJwk, SigningKey};
+use super::{KeyError, NoRandomness, PublicJwk, SigningKey};
 use crate::domain::AccessGrant;
 
 /// What every access token of this service says.
@@ -43,8 +43,8 @@ pub(crate) enum SigningError {
     #[error("a token could not be signed")]
     Key(#[from] KeyError),
     /// No token id could be drawn.
-    #[error("no randomness for a token id")]
-    Randomness,
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
 }
 
 impl TokenSigner {
@@ -77,18 +77,13 @@ impl TokenSigner {
         Ok(token)
     }
 
-    /// The scopes that every token carries.
-    pub(crate) fn scopes(&self) -> &[String] {
-        &self.settings.scopes
-    }
-
     /// The public keys whose tokens may still be alive.
     pub(crate) fn published_keys(&self) -> Vec<PublicJwk> {
         vec![self.key.public().clone()]
     }
 
     fn claims(&self, grant: AccessGrant) -> Result<Claims, SigningError> {
-        let token_id = rand::generate::<[u8; 16]>(&SystemRandom::new()).map_err(|_| SigningError::Randomness)?;
+        let token_id = rand::generate::<[u8; 16]>(&SystemRandom::new()).map_err(|_| NoRandomness)?;
         let issued_at = seconds(grant.issued_at);
         Ok(Claims {
             iss: self.settings.issuer.clone(),

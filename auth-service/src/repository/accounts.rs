@@ -42,10 +42,8 @@ impl Repository {
                 // A conflict that is no error: on PostgreSQL an error would end the transaction, and this waits for
                 // the other registration to commit or to fail.
                 let nothing = OnConflict::column(email_claim::Column::EmailKey).do_nothing().to_owned();
-                let claimed = email_claim::Entity::insert(claim)
-                    .on_conflict(nothing)
-                    .exec_without_returning(transaction)
-                    .await?;
+                let claimed =
+                    email_claim::Entity::insert(claim).on_conflict(nothing).exec_without_returning(transaction).await?;
                 if claimed == 0 {
                     return Ok(Outcome::Rollback(Registration::EmailTaken));
                 }

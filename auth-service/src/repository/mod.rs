@@ -8,8 +8,8 @@ mod sessions;
 use runtime::database::{Database, DatabaseConfig, DatabaseError};
 
 pub(crate) use self::accounts::Registration;
-pub(crate) use self::sessions::AcceptedLogin;
 use self::migration::Migrator;
+pub(crate) use self::sessions::AcceptedLogin;
 
 /// The store of this service. Cheap to clone.
 #[derive(Clone, Debug)]

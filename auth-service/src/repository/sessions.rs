@@ -3,7 +3,7 @@ use std::time::SystemTime;
 use authn::SessionId;
 use runtime::database::{Outcome, from_micros, to_micros};
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use super::accounts::{account_of, state_name};
@@ -174,10 +174,7 @@ fn session_of(row: session::Model) -> Result<Session, RepositoryError> {
         _ => return Err(impossible("revoke_reason")),
     };
     Ok(Session {
-        key: SessionKey {
-            account: AccountId::from_uuid(row.account_id),
-            session: SessionId::from_uuid(row.sid),
-        },
+        key: SessionKey { account: AccountId::from_uuid(row.account_id), session: SessionId::from_uuid(row.sid) },
         nonce: Nonce::from_bytes(row.nonce.try_into().map_err(|_| impossible("nonce"))?),
         generation: generation.ok_or(impossible("generation"))?,
         created_at: from_micros(row.created_at),

@@ -1,0 +1,134 @@
+//! What the service does, one file per use case. Each is a script: ask, decide in the domain, store, answer.
+
+mod get_account;
+mod login;
+mod logout;
+mod refresh;
+mod register;
+mod security_log;
+mod verify_token;
+
+use std::time::{Duration, SystemTime};
+
+use authn::{Clock, Verifier};
+use zeroize::Zeroizing;
+
+pub(crate) use self::login::LoginAttempt;
+pub(crate) use self::register::NewAccount;
+pub(crate) use self::verify_token::ActiveToken;
+use crate::crypto::{HashError, NoRandomness, PasswordHasher, PublicJwk, RefreshSecret, SigningError, TokenSigner};
+use crate::domain::{AccessGrant, Account, RefreshToken, SecurityEvent, Session, SessionLimits};
+use crate::repository::{Repository, RepositoryError};
+
+/// The use cases and what they need.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) clock: Clock,
+    pub(crate) repository: Repository,
+    pub(crate) hasher: PasswordHasher,
+    pub(crate) signer: TokenSigner,
+    pub(crate) refresh_secret: RefreshSecret,
+    pub(crate) verifier: Verifier,
+    pub(crate) limits: Limits,
+}
+
+/// How long what is issued lives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// An access token.
+    pub(crate) access_token_ttl: Duration,
+    /// A session.
+    pub(crate) session: SessionLimits,
+}
+
+/// An access token and the refresh token that follows it.
+pub(crate) struct Tokens {
+    /// The access token.
+    pub(crate) access: Zeroizing<String>,
+    /// When it expires.
+    pub(crate) access_expires_at: SystemTime,
+    /// The refresh token.
+    pub(crate) refresh: RefreshToken,
+    /// When that expires if it is not used before.
+    pub(crate) refresh_expires_at: SystemTime,
+}
+
+/// Every way to be refused, and every way to fail.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The address belongs to another account.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// The address is nobody's, the password another, or the account disabled.
+    #[error("the credentials are wrong")]
+    CredentialsInvalid,
+    /// Too many passwords wait to be looked at.
+    #[error("too many passwords wait")]
+    PasswordQueueFull {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// No refresh token of ours.
+    #[error("the refresh token is invalid")]
+    RefreshTokenInvalid,
+    /// A spent refresh token; its session is revoked now.
+    #[error("the refresh token was used before")]
+    RefreshTokenReused,
+    /// The session has ended by its idle or its absolute limit.
+    #[error("the session has expired")]
+    SessionExpired,
+    /// The session was revoked.
+    #[error("the session was revoked")]
+    SessionRevoked,
+    /// The account is switched off.
+    #[error("the account is disabled")]
+    AccountDisabled,
+    /// There is no such account any more.
+    #[error("there is no such account")]
+    AccountNotFound,
+    /// The store failed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A token could not be signed.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// There is no randomness for a new session.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// A password could not be hashed.
+    #[error(transparent)]
+    Hashing(HashError),
+}
+
+impl App {
+    /// The public keys that verify access tokens.
+    pub(crate) fn signing_keys(&self) -> Vec<PublicJwk> {
+        self.signer.published_keys()
+    }
+
+    /// The tokens of a session's present generation.
+    fn issue(&self, account: &Account, session: &Session, now: SystemTime) -> Result<Tokens, Error> {
+        let grant = AccessGrant::new(account, session, self.limits.access_token_ttl, now);
+        let access_expires_at = grant.expires_at;
+        let tokens = Tokens {
+            access: self.signer.sign(grant)?,
+            access_expires_at,
+            refresh: self.refresh_secret.issue(session.key, session.generation, &session.nonce),
+            refresh_expires_at: session.ends_at(),
+        };
+        security_log::record(&SecurityEvent::TokenCreated(session.key, session.generation));
+        Ok(tokens)
+    }
+}
+
+impl From<HashError> for Error {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::QueueFull { retry_after } => {
+                security_log::record(&SecurityEvent::PasswordQueueFull);
+                Self::PasswordQueueFull { retry_after }
+            }
+            HashError::Failed(_) | HashError::Lost(_) => Self::Hashing(error),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The settings of the service, each with its name, default, bounds and meaning.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use runtime::config::{Reader, Secret};
+use runtime::database::DatabaseConfig;
+use runtime::server::ServerConfig;
+
+use crate::crypto::{HashingSettings, KeyBits, MAX_ITERATIONS, MAX_MEMORY_KIB};
+use crate::domain::{EmailRules, LEAST_MIN_CODE_POINTS, MAX_PASSWORD_BYTES, PasswordRules, SessionLimits};
+
+/// Longest request message, in bytes.
+pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a hash must cost at least: OWASP's m = 19 MiB, t = 2 (Password Storage Cheat Sheet).
+const LEAST_MEMORY_KIB: u32 = 19_456;
+/// The memory from which one pass is enough by the same source.
+const ONE_PASS_MEMORY_KIB: u32 = 47_104;
+
+/// The settings of the service.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The listener and its limits.
+    pub server: ServerConfig,
+    /// The store.
+    pub database: DatabaseConfig,
+    /// Where secrets that are made here are kept.
+    pub(crate) data_dir: PathBuf,
+    pub(crate) signing_key: Option<Secret>,
+    pub(crate) signing_key_bits: KeyBits,
+    pub(crate) refresh_secret: Option<Secret>,
+    pub(crate) token: TokenConfig,
+    pub(crate) session: SessionLimits,
+    pub(crate) email: EmailRules,
+    pub(crate) password: PasswordRules,
+    pub(crate) hashing: HashingSettings,
+    pub(crate) jwks_max_age: Duration,
+}
+
+/// Access tokens: what they say and how long they live.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenConfig {
+    pub(crate) issuer: String,
+    pub(crate) audience: String,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) ttl: Duration,
+    pub(crate) leeway: Duration,
+}
+
+impl Config {
+    /// Reads the settings; mistakes are collected in the reader.
+    pub(crate) fn read(reader: &mut Reader) -> Self {
+        let data_dir =
+            reader.path("data_dir", "data", "Folder of the embedded store and of secrets that are made here.");
+        let database_url = format!("sqlite://{}", data_dir.join("auth.db").display());
+        let config = Self {
+            server: ServerConfig::read(reader, "127.0.0.1:50051", MAX_REQUEST_BYTES),
+            database: DatabaseConfig::read(reader, &database_url),
+            data_dir,
+            signing_key: reader.secret(
+                "signing_key",
+                None,
+                "RSA private key that signs access tokens, as PEM (PKCS#8 or PKCS#1), at least 2,048 bits. Without it \
+                 one is made at first start and kept in data_dir; on PostgreSQL it must be given.",
+            ),
+            signing_key_bits: key_bits(reader),
+            refresh_secret: reader.secret(
+                "refresh_secret",
+                None,
+                "Secret behind refresh tokens, at least 32 random bytes as text. Without it one is made at first start \
+                 and kept in data_dir; on PostgreSQL it must be given. Changing it ends every session.",
+            ),
+            token: TokenConfig::read(reader),
+            session: session(reader),
+            email: email(reader),
+            password: password(reader),
+            hashing: hashing(reader),
+            jwks_max_age: reader.duration(
+                "jwks.max_age",
+                MINUTE,
+                Duration::ZERO..=DAY,
+                "How long verifiers may use a copy of the public keys before they ask again.",
+            ),
+        };
+        config.check_secrets(reader);
+        config
+    }
+
+    /// Whether the store is a file of this process alone.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.database.url.expose().starts_with("sqlite:")
+    }
+
+    /// Several processes may share a PostgreSQL store, so none of them can make a secret that the others would need.
+    fn check_secrets(&self, reader: &mut Reader) {
+        if self.is_embedded() {
+            return;
+        }
+        let why = "must be given with a PostgreSQL store, for all replicas must have the same";
+        if self.signing_key.is_none() {
+            reader.refuse("signing_key", why);
+        }
+        if self.refresh_secret.is_none() {
+            reader.refuse("refresh_secret", why);
+        }
+    }
+}
+
+impl TokenConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let config = Self {
+            issuer: reader.text(
+                "token.issuer",
+                "http://127.0.0.1:50051",
+                "`iss` of access tokens: the URL under which this service is known; its key set is beneath it.",
+            ),
+            audience: reader.text(
+                "token.audience",
+                "auth-service",
+                "The audience that an access token must name for this service itself.",
+            ),
+            audiences: reader.list(
+                "token.audiences",
+                &["auth-service", "notes-service"],
+                "`aud` of access tokens: every service that they are for.",
+            ),
+            scopes: reader.list(
+                "token.scopes",
+                &["account.read", "account.write", "notes.read", "notes.write"],
+                "`scope` of access tokens.",
+            ),
+            ttl: reader.duration(
+                "token.access_ttl",
+                5 * MINUTE,
+                10 * SECOND..=10 * MINUTE,
+                "How long an access token lives; verifiers accept at most 10 minutes.",
+            ),
+            leeway: reader.duration(
+                "token.leeway",
+                5 * SECOND,
+                Duration::ZERO..=30 * SECOND,
+                "Tolerated difference between clocks when this service verifies an access token.",
+            ),
+        };
+        if !config.audiences.contains(&config.audience) {
+            reader
+                .refuse("token.audiences", "must contain token.audience, or no token is good for this service itself");
+        }
+        config
+    }
+}
+
+fn key_bits(reader: &mut Reader) -> KeyBits {
+    match reader.number(
+        "signing_key_bits",
+        2048,
+        2048..=4096,
+        "Size of a signing key that is made: 2048, 3072 or 4096.",
+    ) {
+        2048 => KeyBits::Rsa2048,
+        3072 => KeyBits::Rsa3072,
+        4096 => KeyBits::Rsa4096,
+        _ => {
+            reader.refuse("signing_key_bits", "must be 2048, 3072 or 4096");
+            KeyBits::Rsa2048
+        }
+    }
+}
+
+fn session(reader: &mut Reader) -> SessionLimits {
+    let limits = SessionLimits {
+        idle: reader.duration(
+            "session.idle_timeout",
+            14 * DAY,
+            MINUTE..=365 * DAY,
+            "How long a session lives without use.",
+        ),
+        absolute: reader.duration(
+            "session.absolute_timeout",
+            90 * DAY,
+            MINUTE..=3650 * DAY,
+            "How long a session lives in all; no use extends it.",
+        ),
+    };
+    if limits.idle > limits.absolute {
+        reader.refuse("session.idle_timeout", "must not be longer than session.absolute_timeout");
+    }
+    limits
+}
+
+fn email(reader: &mut Reader) -> EmailRules {
+    let any = reader.flag(
+        "email.allow_non_ascii_local_part",
+        false,
+        "Whether letters beyond ASCII may stand before the @ of an address (RFC 6531).",
+    );
+    if any { EmailRules::AnyLocalPart } else { EmailRules::AsciiLocalPart }
+}
+
+fn password(reader: &mut Reader) -> PasswordRules {
+    let least = reader.number(
+        "password.min_length",
+        15,
+        LEAST_MIN_CODE_POINTS as u64..=128,
+        "Least length of a new password, in code points (NIST SP 800-63B-4 §3.1.1.2).",
+    );
+    let names = reader.list(
+        "password.service_names",
+        &["auth-service", "notes-service"],
+        "Names of the service, which no new password may contain.",
+    );
+    PasswordRules::new(usize::try_from(least).unwrap_or(MAX_PASSWORD_BYTES), &names)
+}
+
+fn hashing(reader: &mut Reader) -> HashingSettings {
+    let memory_kib = small(
+        reader,
+        "password.hash_memory_kib",
+        LEAST_MEMORY_KIB,
+        LEAST_MEMORY_KIB..=MAX_MEMORY_KIB,
+        "Memory for one Argon2id hash, in KiB.",
+    );
+    let iterations = small(
+        reader,
+        "password.hash_iterations",
+        2,
+        1..=MAX_ITERATIONS,
+        "Passes of one Argon2id hash; 1 only with at least 47,104 KiB.",
+    );
+    if iterations < 2 && memory_kib < ONE_PASS_MEMORY_KIB {
+        reader.refuse("password.hash_iterations", "must be at least 2 with less than 47104 KiB of memory");
+    }
+    let permits = small(
+        reader,
+        "password.hash_permits",
+        0,
+        0..=256,
+        "Hashes computed at the same time; 0 means one per core. Their memory is permits × hash_memory_kib at most.",
+    );
+    let queue = small(
+        reader,
+        "password.hash_queue",
+        64,
+        0..=4096,
+        "Passwords that wait for a permit; more are refused at once with RESOURCE_EXHAUSTED.",
+    );
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    HashingSettings {
+        memory_kib,
+        iterations,
+        permits: if permits == 0 { cores } else { permits as usize },
+        queue: queue as usize,
+    }
+}
+
+fn small(
+    reader: &mut Reader,
+    key: &'static str,
+    default: u32,
+    bounds: std::ops::RangeInclusive<u32>,
+    doc: &'static str,
+) -> u32 {
+    let (least, most) = bounds.into_inner();
+    let number = reader.number(key, default.into(), least.into()..=most.into(), doc);
+    u32::try_from(number).unwrap_or(most)
+}

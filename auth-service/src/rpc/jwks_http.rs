@@ -1,0 +1,97 @@
+//! `GET /.well-known/jwks.json` and `GET /.well-known/oauth-authorization-server`, for verifiers that speak plain HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+
+use crate::crypto::PublicJwk;
+
+/// What is published.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    /// The issuer; the key set is said to be under it.
+    pub(crate) issuer: String,
+    /// The public keys.
+    pub(crate) keys: Vec<PublicJwk>,
+    /// The scopes that tokens carry.
+    pub(crate) scopes: Vec<String>,
+    /// How long a copy may be used.
+    pub(crate) max_age: Duration,
+}
+
+/// A JSON text with what a cache needs to know of it.
+#[derive(Debug)]
+struct Document {
+    body: String,
+    etag: String,
+    cache_control: String,
+    content_type: &'static str,
+}
+
+/// The routes of the two documents.
+pub(crate) fn router(published: &Published) -> Router {
+    let key_set = json!({ "keys": published.keys });
+    let key_set = Arc::new(Document::new(&key_set, "application/jwk-set+json", published.max_age));
+    let metadata = Arc::new(Document::new(&metadata(published), "application/json", published.max_age));
+    let serve = |document: Arc<Document>| {
+        get(move |headers: HeaderMap| {
+            let answer = document.answer(&headers);
+            async move { answer }
+        })
+    };
+    Router::new()
+        .route("/.well-known/jwks.json", serve(key_set))
+        .route("/.well-known/oauth-authorization-server", serve(metadata))
+}
+
+/// What RFC 8414 §2 requires and is true of a service without OAuth endpoints. The two lists are empty because
+/// leaving them out would mean something else: one is required, the other has a default.
+fn metadata(published: &Published) -> serde_json::Value {
+    json!({
+        "issuer": published.issuer,
+        "jwks_uri": format!("{}/.well-known/jwks.json", published.issuer.trim_end_matches('/')),
+        "response_types_supported": [],
+        "grant_types_supported": [],
+        "scopes_supported": published.scopes,
+    })
+}
+
+impl Document {
+    fn new(json: &serde_json::Value, content_type: &'static str, max_age: Duration) -> Self {
+        let body = json.to_string();
+        let etag = format!("\"{}\"", &URL_SAFE_NO_PAD.encode(digest(&SHA256, body.as_bytes()))[..22]);
+        let cache_control = format!("public, max-age={}", max_age.as_secs());
+        Self { body, etag, cache_control, content_type }
+    }
+
+    fn answer(&self, request: &HeaderMap) -> Response {
+        let answer = Response::builder().header(ETAG, &self.etag).header(CACHE_CONTROL, &self.cache_control);
+        let answer = if self.is_known_to(request) {
+            answer.status(StatusCode::NOT_MODIFIED).body(Body::empty())
+        } else {
+            answer.header(CONTENT_TYPE, self.content_type).body(Body::from(self.body.clone()))
+        };
+        answer.expect("the headers are of our own making")
+    }
+
+    /// Whether the caller's copy is this one (RFC 9110 §13.1.2, weak comparison).
+    fn is_known_to(&self, request: &HeaderMap) -> bool {
+        request
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|tag| tag.trim().trim_start_matches("W/"))
+            .any(|tag| tag == "*" || tag == self.etag)
+    }
+}

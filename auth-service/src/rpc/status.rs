@@ -1,0 +1,86 @@
+//! The one place that makes a `Status`: every refusal's code, reason and advice, and every failure's log line.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use authn::Rejection;
+use runtime::database::DatabaseError;
+use runtime::status::{FieldViolation, Refusal};
+use tonic::{Code, Status};
+use tracing::{error, info, warn};
+
+use super::DOMAIN;
+use crate::app::Error;
+use crate::repository::RepositoryError;
+
+/// When to try a store again that did not answer.
+const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The answer to a request with these violations.
+pub(super) fn invalid(violations: Vec<FieldViolation>) -> Status {
+    let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    info!(event = "input_validation_fail", fields = fields.join(" "), "refused the form of a request");
+    Refusal::fields(DOMAIN, violations).into_status()
+}
+
+/// The answer to a caller whom the verifier refused.
+pub(super) fn reject(rejection: Rejection) -> Status {
+    rejection.into_status(DOMAIN)
+}
+
+/// The answer to an error.
+pub(super) fn refuse(error: Error) -> Status {
+    let refusal = match error {
+        Error::EmailTaken => {
+            Refusal::new(DOMAIN, Code::AlreadyExists, "EMAIL_TAKEN", "the e-mail address belongs to another account")
+        }
+        Error::CredentialsInvalid => {
+            unauthenticated("CREDENTIALS_INVALID", "the e-mail address or the password is wrong")
+        }
+        Error::PasswordQueueFull { retry_after } => {
+            let message = "too many passwords wait to be looked at";
+            Refusal::new(DOMAIN, Code::ResourceExhausted, "PASSWORD_QUEUE_FULL", message).retry_after(retry_after)
+        }
+        Error::RefreshTokenInvalid => unauthenticated("REFRESH_TOKEN_INVALID", "the refresh token is invalid"),
+        Error::RefreshTokenReused => {
+            let message = "the refresh token was used before, so its session was revoked";
+            unauthenticated("REFRESH_TOKEN_REUSED", message)
+        }
+        Error::SessionExpired => unauthenticated("SESSION_EXPIRED", "the session has expired"),
+        Error::SessionRevoked => unauthenticated("SESSION_REVOKED", "the session was revoked"),
+        Error::AccountDisabled => unauthenticated("ACCOUNT_DISABLED", "the account is disabled"),
+        Error::AccountNotFound => Refusal::new(DOMAIN, Code::NotFound, "ACCOUNT_NOT_FOUND", "there is no such account"),
+        Error::Repository(RepositoryError::Database(
+            cause @ (DatabaseError::Unavailable(_) | DatabaseError::Contention(_)),
+        )) => {
+            warn!(error = chain(&cause), "the store is not available");
+            Refusal::new(DOMAIN, Code::Unavailable, "STORE_UNAVAILABLE", "the store is unavailable, try again")
+                .retry_after(STORE_RETRY_DELAY)
+        }
+        fault @ (Error::Repository(RepositoryError::Database(DatabaseError::Fault(_)))
+        | Error::Repository(RepositoryError::Corrupt { .. })
+        | Error::Signing(_)
+        | Error::Randomness(_)
+        | Error::Hashing(_)) => {
+            error!(error = chain(&fault), "a call failed");
+            Refusal::internal(DOMAIN)
+        }
+    };
+    refusal.into_status()
+}
+
+fn unauthenticated(reason: &'static str, message: &'static str) -> Refusal {
+    Refusal::new(DOMAIN, Code::Unauthenticated, reason, message)
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn StdError) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}

@@ -13,6 +13,9 @@ use crate::domain::{EmailRules, LEAST_MIN_CODE_POINTS, MAX_PASSWORD_BYTES, Passw
 /// Longest request message, in bytes.
 pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
+/// Least length of a new password unless it is set otherwise, in code points.
+pub(crate) const DEFAULT_MIN_PASSWORD_LENGTH: u64 = 15;
+
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -206,7 +209,7 @@ fn email(reader: &mut Reader) -> EmailRules {
 fn password(reader: &mut Reader) -> PasswordRules {
     let least = reader.number(
         "password.min_length",
-        15,
+        DEFAULT_MIN_PASSWORD_LENGTH,
         LEAST_MIN_CODE_POINTS as u64..=128,
         "Least length of a new password, in code points (NIST SP 800-63B-4 §3.1.1.2).",
     );

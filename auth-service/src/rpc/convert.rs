@@ -208,3 +208,72 @@ fn line_rule(broken: LineViolation) -> String {
         LineViolation::ControlCharacter => "must not contain control characters".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules { email: EmailRules::AsciiLocalPart, password: PasswordRules::new(15, &[]) }
+    }
+
+    fn paths<T>(result: Result<T, Violations>) -> Vec<String> {
+        result.err().unwrap_or_default().into_iter().map(|violation| violation.field).collect()
+    }
+
+    #[test]
+    fn a_good_registration_becomes_a_new_account() {
+        let request = RegisterRequest {
+            email: "alice@example.com".to_owned(),
+            password: "a quiet teapot!".to_owned(),
+            display_name: "Alice".to_owned(),
+        };
+        let new = new_account(&request, &rules()).expect("good");
+        assert_eq!(new.email.as_typed(), "alice@example.com");
+        assert_eq!(new.display_name.as_str(), "Alice");
+    }
+
+    #[test]
+    fn every_violation_of_a_request_is_told_at_once_and_no_value() {
+        let request = RegisterRequest {
+            email: "alice example".to_owned(),
+            password: "passwordalice".to_owned(),
+            display_name: "Al\nice".to_owned(),
+        };
+        let violations = new_account(&request, &rules()).expect_err("all wrong");
+        let told = format!("{violations:?}");
+        assert!(!told.contains("alice") && !told.contains("Al\\nice"), "{told}");
+        assert_eq!(paths::<()>(Err(violations)), ["email", "password", "display_name"]);
+        assert_eq!(paths(new_account(&RegisterRequest::default(), &rules())), ["email", "password"]);
+        assert_eq!(paths(login_attempt(&LoginRequest::default(), Origin::default())), ["email", "password"]);
+    }
+
+    #[test]
+    fn a_login_is_not_held_to_the_rules_for_new_passwords_and_addresses() {
+        let request = LoginRequest {
+            email: "пример@example.com".to_owned(),
+            password: "short".to_owned(),
+            client_label: "laptop".to_owned(),
+        };
+        assert!(login_attempt(&request, Origin::default()).is_ok());
+    }
+
+    #[test]
+    fn tokens_are_limited_in_size_exactly() {
+        assert!(refresh_token(&"x".repeat(MAX_REFRESH_TOKEN_BYTES)).is_ok());
+        assert_eq!(paths(refresh_token(&"x".repeat(MAX_REFRESH_TOKEN_BYTES + 1))), ["refresh_token"]);
+        assert_eq!(paths(refresh_token("")), ["refresh_token"]);
+        assert!(any_token(&"x".repeat(MAX_TOKEN_BYTES)).is_ok());
+        assert_eq!(paths(any_token(&"x".repeat(MAX_TOKEN_BYTES + 1))), ["token"]);
+    }
+
+    #[test]
+    fn the_origin_of_a_call_is_its_user_agent_and_its_network() {
+        let mut request = Request::new(());
+        request.metadata_mut().insert("user-agent", "grpcurl/1.8".parse().expect("ASCII"));
+        request.extensions_mut().insert(PeerAddress("203.0.113.7:4711".parse().expect("an address")));
+        let origin = origin(&request);
+        assert_eq!((origin.user_agent(), origin.ip_prefix()), ("grpcurl/1.8", "203.0.113.0/24"));
+        assert_eq!(super::origin(&Request::new(())), Origin::default());
+    }
+}

@@ -95,3 +95,77 @@ impl Document {
             .any(|tag| tag == "*" || tag == self.etag)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use futures_util::FutureExt as _;
+    use http::Request;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn published() -> Published {
+        Published {
+            issuer: "https://auth.example/".to_owned(),
+            keys: vec![PublicJwk {
+                kty: "RSA",
+                n: "modulus".to_owned(),
+                e: "AQAB".to_owned(),
+                kid: "thumbprint".to_owned(),
+                alg: "RS256",
+                usage: "sig",
+            }],
+            scopes: vec!["notes.read".to_owned()],
+            max_age: Duration::from_secs(60),
+        }
+    }
+
+    fn get(path: &str, if_none_match: Option<&str>) -> Response {
+        let mut request = Request::get(path);
+        if let Some(tags) = if_none_match {
+            request = request.header(IF_NONE_MATCH, tags);
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        router(&published()).oneshot(request).now_or_never().expect("nothing to wait for").expect("infallible")
+    }
+
+    fn json(answer: Response) -> serde_json::Value {
+        let body = to_bytes(answer.into_body(), 64 * 1024).now_or_never().expect("nothing to wait for");
+        serde_json::from_slice(&body.expect("a body")).expect("JSON")
+    }
+
+    #[test]
+    fn the_key_set_is_served_with_its_age_and_its_tag() {
+        let answer = get("/.well-known/jwks.json", None);
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()[CACHE_CONTROL], "public, max-age=60");
+        assert_eq!(answer.headers()[CONTENT_TYPE], "application/jwk-set+json");
+        assert!(answer.headers().contains_key(ETAG));
+        let key = serde_json::json!({
+            "kty": "RSA", "n": "modulus", "e": "AQAB", "kid": "thumbprint", "alg": "RS256", "use": "sig"
+        });
+        assert_eq!(json(answer), serde_json::json!({ "keys": [key] }));
+    }
+
+    #[test]
+    fn a_copy_that_is_still_good_is_not_sent_again() {
+        let path = "/.well-known/jwks.json";
+        let tag = get(path, None).headers()[ETAG].to_str().expect("text").to_owned();
+        for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
+            let answer = get(path, Some(&known));
+            assert_eq!(answer.status(), StatusCode::NOT_MODIFIED, "{known}");
+            assert_eq!(answer.headers()[ETAG], tag.as_str());
+        }
+        assert_eq!(get(path, Some("\"other\"")).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn the_metadata_says_what_is_true() {
+        let metadata = json(get("/.well-known/oauth-authorization-server", None));
+        assert_eq!(metadata["issuer"], "https://auth.example/", "byte for byte what tokens say");
+        assert_eq!(metadata["jwks_uri"], "https://auth.example/.well-known/jwks.json");
+        assert_eq!(metadata["response_types_supported"], serde_json::json!([]));
+        assert!(metadata.get("token_endpoint").is_none(), "there is none");
+    }
+}

@@ -4,6 +4,8 @@ mod account;
 mod auth;
 mod convert;
 mod jwks_http;
+#[cfg(test)]
+mod limits;
 mod status;
 
 use std::sync::Arc;

@@ -4,6 +4,8 @@ mod accounts;
 mod entity;
 mod migration;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use runtime::database::{Database, DatabaseConfig, DatabaseError};
 

@@ -6,6 +6,8 @@ mod logout;
 mod refresh;
 mod register;
 mod security_log;
+#[cfg(test)]
+mod tests;
 mod verify_token;
 
 use std::time::{Duration, SystemTime};

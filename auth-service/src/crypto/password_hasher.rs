@@ -303,6 +303,8 @@ mod tests {
         let refused = hasher.hash(chosen("a quiet teapot!")).await;
         let Err(HashError::QueueFull { retry_after }) = refused else { panic!("{refused:?}") };
         assert!(retry_after >= LEAST_RETRY_DELAY);
+        let nobodys = hasher.verify(presented("whatever"), None).await;
+        assert!(matches!(nobodys, Err(HashError::QueueFull { .. })), "the dummy waits in the same queue");
 
         release.send(()).expect("the work waits");
         waiting.await.expect("its turn has come");

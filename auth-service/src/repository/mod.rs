@@ -49,3 +49,16 @@ impl Repository {
         &self.database
     }
 }
+
+#[cfg(test)]
+impl Repository {
+    /// Does to the store what an operator or an accident might do.
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        use runtime::database::Outcome;
+        use sea_orm::ConnectionTrait as _;
+        let work = self.database.write(move |transaction| {
+            Box::pin(async move { transaction.execute_unprepared(sql).await.map(Outcome::Commit) })
+        });
+        work.await.expect("executed");
+    }
+}

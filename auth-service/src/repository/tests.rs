@@ -89,10 +89,7 @@ impl Fixture {
     }
 
     async fn execute(&self, sql: &'static str) {
-        let work = self.repository.database().write(move |transaction| {
-            Box::pin(async move { transaction.execute_unprepared(sql).await.map(Outcome::Commit) })
-        });
-        work.await.expect("executed");
+        self.repository.execute(sql).await;
     }
 }
 

@@ -54,6 +54,7 @@ pub(crate) struct TokenConfig {
     pub(crate) scopes: Vec<String>,
     pub(crate) ttl: Duration,
     pub(crate) leeway: Duration,
+    pub(crate) remembered: usize,
 }
 
 impl Config {
@@ -150,6 +151,13 @@ impl TokenConfig {
                 Duration::ZERO..=30 * SECOND,
                 "Tolerated difference between clocks when this service verifies an access token.",
             ),
+            remembered: small(
+                reader,
+                "token.remembered_tokens",
+                10_000,
+                1..=1_000_000,
+                "How many verified access tokens this service remembers, so that each is verified once.",
+            ) as usize,
         };
         if !config.audiences.contains(&config.audience) {
             reader

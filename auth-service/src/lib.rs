@@ -36,8 +36,6 @@ use self::rpc::{Published, Rules};
 const READY_WITHIN: Duration = Duration::from_secs(1);
 /// Longest life of an access token that this service accepts, whoever configured it.
 const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(10 * 60);
-/// How many verified tokens are remembered; only AccountService takes any.
-const REMEMBERED_TOKENS: usize = 10_000;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -144,7 +142,7 @@ fn verifier_config(config: &Config) -> VerifierConfig {
         audience: config.token.audience.clone(),
         leeway: config.token.leeway,
         max_lifetime: MAX_TOKEN_LIFETIME,
-        remembered_tokens: REMEMBERED_TOKENS,
+        remembered_tokens: config.token.remembered,
     }
 }
 

@@ -37,7 +37,7 @@ pub enum EmailRules {
 pub enum EmailViolation {
     /// Nothing at all.
     Missing,
-    /// Longer than [`MAX_BYTES`], as typed or normalized.
+    /// Longer than 254 bytes, as typed or normalized.
     TooLong,
     /// White space or a control character.
     Blank,

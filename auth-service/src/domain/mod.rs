@@ -27,5 +27,5 @@ pub use session::{
 
 /// Longest e-mail address, in bytes (RFC 5321 §4.5.3.1.3, less the angle brackets).
 pub const MAX_EMAIL_BYTES: usize = email::MAX_BYTES;
-/// Longest refresh token that is looked at, in bytes; a real one has [`refresh_token::ENCODED_BYTES`].
+/// Longest refresh token that is looked at, in bytes; a real one has 114.
 pub const MAX_REFRESH_TOKEN_BYTES: usize = refresh_token::MAX_BYTES;

@@ -11,7 +11,7 @@ use super::{AccountId, Generation, SessionKey};
 /// Longest text that is looked at as a refresh token, in bytes.
 pub(crate) const MAX_BYTES: usize = 256;
 /// Length of a real one: 85 bytes in base64url.
-pub(crate) const ENCODED_BYTES: usize = (HEADER_BYTES + CHECK_BYTES + MAC_BYTES) * 8 / 6 + 1;
+pub(crate) const ENCODED_BYTES: usize = ((HEADER_BYTES + CHECK_BYTES + MAC_BYTES) * 4).div_ceil(3);
 /// Version, key id, account, session, generation.
 const HEADER_BYTES: usize = 1 + KEY_ID_BYTES + 16 + 16 + 8;
 

@@ -62,3 +62,13 @@ impl Repository {
         work.await.expect("executed");
     }
 }
+
+#[cfg(test)]
+impl RepositoryError {
+    /// A store that is lost, one that is contended and a fault, each with a library's own words inside.
+    pub(crate) fn failures(words: &str) -> [Self; 3] {
+        let library = || sea_orm::DbErr::Custom(words.to_owned());
+        [DatabaseError::Unavailable(library()), DatabaseError::Contention(library()), DatabaseError::Fault(library())]
+            .map(Self::Database)
+    }
+}

@@ -84,3 +84,81 @@ fn chain(error: &dyn StdError) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+    use crate::crypto::NoRandomness;
+
+    const RETRY: Duration = Duration::from_secs(3);
+
+    /// Every refusal with its code, reason and advice: the registry of reasons that this service makes itself.
+    fn registry() -> Vec<(Error, Code, &'static str, Option<Duration>)> {
+        let unauthenticated = Code::Unauthenticated;
+        let [lost, contended, fault] = RepositoryError::failures("SELECT of a library").map(Error::Repository);
+        vec![
+            (Error::EmailTaken, Code::AlreadyExists, "EMAIL_TAKEN", None),
+            (Error::CredentialsInvalid, unauthenticated, "CREDENTIALS_INVALID", None),
+            (
+                Error::PasswordQueueFull { retry_after: RETRY },
+                Code::ResourceExhausted,
+                "PASSWORD_QUEUE_FULL",
+                Some(RETRY),
+            ),
+            (Error::RefreshTokenInvalid, unauthenticated, "REFRESH_TOKEN_INVALID", None),
+            (Error::RefreshTokenReused, unauthenticated, "REFRESH_TOKEN_REUSED", None),
+            (Error::SessionExpired, unauthenticated, "SESSION_EXPIRED", None),
+            (Error::SessionRevoked, unauthenticated, "SESSION_REVOKED", None),
+            (Error::AccountDisabled, unauthenticated, "ACCOUNT_DISABLED", None),
+            (Error::AccountNotFound, Code::NotFound, "ACCOUNT_NOT_FOUND", None),
+            (lost, Code::Unavailable, "STORE_UNAVAILABLE", Some(STORE_RETRY_DELAY)),
+            (contended, Code::Unavailable, "STORE_UNAVAILABLE", Some(STORE_RETRY_DELAY)),
+            (fault, Code::Internal, "INTERNAL", None),
+            (
+                Error::Repository(RepositoryError::Corrupt { table: "accounts", column: "state" }),
+                Code::Internal,
+                "INTERNAL",
+                None,
+            ),
+            (Error::Randomness(NoRandomness), Code::Internal, "INTERNAL", None),
+        ]
+    }
+
+    #[test]
+    fn every_error_has_its_code_its_reason_and_its_advice() {
+        for (error, code, reason, retry) in registry() {
+            let status = refuse(error);
+            let details = status.get_error_details();
+            let info = details.error_info().expect("every error says why");
+            assert_eq!((status.code(), info.reason.as_str(), info.domain.as_str()), (code, reason, DOMAIN));
+            assert_eq!(details.retry_info().and_then(|info| info.retry_delay), retry, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_failure_says_nothing_of_what_is_inside() {
+        for failure in RepositoryError::failures("SELECT of a library") {
+            let status = refuse(Error::Repository(failure));
+            let told = format!("{} {:?}", status.message(), status.get_error_details());
+            assert!(!told.contains("SELECT"), "{told}");
+        }
+    }
+
+    #[test]
+    fn every_reason_is_documented_in_the_contracts() {
+        let contracts = FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET).expect("encoded by the build").file;
+        let comments: String = contracts
+            .iter()
+            .filter(|file| file.package() == "auth.v1")
+            .flat_map(|file| file.source_code_info.iter().flat_map(|info| &info.location))
+            .map(|location| location.leading_comments())
+            .collect();
+        for (_, _, reason, _) in registry() {
+            assert!(comments.contains(&format!("`{reason}`")), "{reason}");
+        }
+    }
+}

@@ -281,3 +281,67 @@ fn small(
     let number = reader.number(key, default.into(), least.into()..=most.into(), doc);
     u32::try_from(number).unwrap_or(most)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(environment: &[(&str, &str)]) -> Result<Config, String> {
+        let environment = environment.iter().map(|(name, value)| (format!("AUTH_SERVICE_{name}"), (*value).to_owned()));
+        let mut reader = Reader::new("AUTH_SERVICE", None, environment).map_err(|error| error.to_string())?;
+        let config = Config::read(&mut reader);
+        reader.finish().map(|()| config).map_err(|error| error.to_string())
+    }
+
+    #[track_caller]
+    fn check_refused(environment: &[(&str, &str)], key: &str) {
+        let refused = read(environment).expect_err("a mistake");
+        assert!(refused.contains(key), "{refused}");
+    }
+
+    #[test]
+    fn the_defaults_are_good() {
+        let config = read(&[]).expect("good");
+        assert_eq!(config.database.url.expose(), "sqlite://data/auth.db");
+        assert_eq!(config.token.ttl, 5 * MINUTE);
+        assert_eq!(config.session, SessionLimits { idle: 14 * DAY, absolute: 90 * DAY });
+        assert_eq!((config.hashing.memory_kib, config.hashing.iterations), (19_456, 2));
+        assert!(config.hashing.permits >= 1);
+    }
+
+    #[test]
+    fn the_store_is_in_the_data_folder_unless_it_is_elsewhere() {
+        let config = read(&[("DATA_DIR", "/var/lib/auth")]).expect("good");
+        assert_eq!(config.database.url.expose(), "sqlite:///var/lib/auth/auth.db");
+    }
+
+    #[test]
+    fn a_shared_store_needs_shared_secrets() {
+        let url = ("DATABASE_URL", "postgres://auth@db/auth");
+        check_refused(&[url], "signing_key");
+        check_refused(&[url, ("SIGNING_KEY", "PEM")], "refresh_secret");
+        read(&[url, ("SIGNING_KEY", "PEM"), ("REFRESH_SECRET", "secret")]).expect("good as far as can be seen here");
+    }
+
+    #[test]
+    fn what_would_be_weak_or_contradicts_itself_is_refused() {
+        check_refused(&[("PASSWORD_MIN_LENGTH", "7")], "password.min_length");
+        check_refused(&[("PASSWORD_HASH_MEMORY_KIB", "19455")], "password.hash_memory_kib");
+        check_refused(&[("PASSWORD_HASH_ITERATIONS", "1")], "password.hash_iterations");
+        check_refused(&[("TOKEN_ACCESS_TTL", "11m")], "token.access_ttl");
+        check_refused(&[("TOKEN_LEEWAY", "31s")], "token.leeway");
+        check_refused(&[("TOKEN_AUDIENCES", "notes-service")], "token.audiences");
+        check_refused(&[("SESSION_IDLE_TIMEOUT", "91d")], "session.idle_timeout");
+        check_refused(&[("SIGNING_KEY_BITS", "2049")], "signing_key_bits");
+        read(&[
+            ("PASSWORD_MIN_LENGTH", "8"),
+            ("PASSWORD_HASH_MEMORY_KIB", "47104"),
+            ("PASSWORD_HASH_ITERATIONS", "1"),
+            ("TOKEN_ACCESS_TTL", "10m"),
+            ("TOKEN_LEEWAY", "30s"),
+            ("SESSION_IDLE_TIMEOUT", "90d"),
+            ("SIGNING_KEY_BITS", "3072"),
+        ])
+        .expect("the allowed twins");
+    }
+}

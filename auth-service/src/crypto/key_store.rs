@@ -7,7 +7,9 @@ use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey};
+use aws_lc_rs::signature::{
+    KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use runtime::config::Secret;
@@ -72,7 +74,7 @@ pub(crate) enum KeyError {
     #[error("the signing key is no RSA private key of 2,048 to 8,192 bits: {0}")]
     Rejected(#[from] KeyRejected),
     /// Its halves do not belong together, or signing fails.
-    #[error("a signature of the signing key is not verified by its own public half")]
+    #[error("a signature of the signing key is not verified by its published half")]
     Inconsistent,
     /// None could be made.
     #[error("no signing key could be made")]
@@ -139,11 +141,13 @@ impl SigningKey {
         Ok(signature)
     }
 
+    /// Signs, and verifies with what verifiers will read in the published key set.
     fn prove(&self) -> Result<(), KeyError> {
         let message = b"is this key whole?";
         let signature = self.sign(message)?;
-        UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, self.pair.public_key().as_ref())
-            .verify(message, &signature)
+        let member = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyError::Inconsistent);
+        RsaPublicKeyComponents { n: member(&self.jwk.n)?, e: member(&self.jwk.e)? }
+            .verify(&RSA_PKCS1_2048_8192_SHA256, message, &signature)
             .map_err(|_| KeyError::Inconsistent)
     }
 }

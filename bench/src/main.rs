@@ -1,0 +1,76 @@
+//! Load generator and comparison rig: what the services do, as ratios to what the same machine does in the same minute.
+//!
+//! ```sh
+//! cargo run --release --package bench            # some minutes, after a release build of every program
+//! cargo run --release --package bench -- --quick # rough figures
+//! ```
+//!
+//! Builds every program of the workspace, starts both services on SQLite in a temporary folder and a bare tonic server
+//! beside them, and prints one table: each target, what was measured, and whether it is met. Absolute rates say more
+//! about the machine than about the services; the ratios are between neighbours in time. Exits with 0 whatever the
+//! figures are, and with 1 when something failed to run.
+//!
+//! Begin with [`measure`] (what is compared with what); [`stage`] is everything that runs, [`load`] sends the calls, [`scene`]
+//! makes the accounts and notes, [`echo`] and [`raw`] are what the services are compared with, [`program`] is the processes, [`report`] the table.
+
+mod echo;
+mod load;
+mod measure;
+mod program;
+mod raw;
+mod report;
+mod scene;
+mod stage;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::thread;
+
+use clap::{Parser, Subcommand};
+
+use crate::measure::{FULL, QUICK};
+
+/// Why a measurement could not be made.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Measures the services against what this machine can do.
+#[derive(Parser)]
+struct Options {
+    /// One short round of each: rough figures in half a minute.
+    #[arg(long)]
+    quick: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the bare echo; the benchmark starts it by itself.
+    Echo,
+}
+
+#[expect(clippy::print_stderr, reason = "where a program says why it failed")]
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let done = match options.command {
+        Some(Command::Echo) => runtime().and_then(|runtime| runtime.block_on(echo::main())),
+        None => measure::everything(if options.quick { &QUICK } else { &FULL }).map(|rows| report::print(&rows)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A runtime like the one that the services run on: a worker per core.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// How many cores this process may use.
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}

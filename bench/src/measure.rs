@@ -73,6 +73,11 @@ pub(crate) fn everything(size: &Size) -> Result<Vec<Row>, Failure> {
         Subject { method: Method::CreateNote, load: shared(32_000), target: 0.4 },
     ];
     rows.extend(compare(&mut stage, size.rounds, "echo", |stage| Ok(echo(stage)?.outcome.rate()), &subjects)?);
+    stage.write_many_notes()?;
+    let page = shared(6_400);
+    let first = |stage: &Stage| Ok(stage.run(Method::FirstPage, page)?.outcome.rate());
+    let subjects = [Subject { method: Method::DeepPage, load: page, target: 1.0 / 1.2 }];
+    rows.extend(compare(&mut stage, size.rounds, "page 1", first, &subjects)?);
     let subjects = [Subject { method: Method::RefreshToken, load: of_sessions(3_200), target: 0.6 }];
     rows.extend(compare(&mut stage, size.rounds, "RS256", |_| raw::rs256_rate(size.raw), &subjects)?);
     let subjects = [Subject { method: Method::Login, load: few(128), target: 0.9 }];

@@ -181,3 +181,22 @@ fn is_ready(operations: SocketAddr) -> io::Result<bool> {
     stream.read_to_string(&mut answer)?;
     Ok(answer.starts_with("HTTP/1.1 200"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_found_in_the_log_whether_fields_are_nested_or_not() {
+        let address = "127.0.0.1:50051".parse().unwrap();
+        for line in [
+            r#"{"message":"listening 127.0.0.1:50051","listener":"auth"}"#,
+            r#"{"level":"INFO","fields":{"message":"listening 127.0.0.1:50051","listener":"auth"}}"#,
+        ] {
+            assert_eq!(listening(line), Some(("auth".to_owned(), address)), "{line}");
+        }
+        for line in ["", "listening 127.0.0.1:50051", r#"{"message":"listening to nobody","listener":"auth"}"#] {
+            assert_eq!(listening(line), None, "{line}");
+        }
+    }
+}

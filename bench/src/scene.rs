@@ -21,6 +21,9 @@ const CONTENT: usize = 256;
 /// How many notes one ListNotes call of the benchmark asks for.
 const PAGE: i32 = 20;
 
+/// Notes before the 2,000th of such pages.
+pub(crate) const DEEP: usize = 1_999 * 20;
+
 /// The password of everybody here.
 const PASSWORD: &str = "four cups of bench tea";
 
@@ -43,9 +46,9 @@ impl Person {
         Call::new(Some(self.authorization.clone()), &GetNoteRequest { name, ..Default::default() })
     }
 
-    /// A call of ListNotes for the first page.
-    pub(crate) fn list_notes(&self) -> Call {
-        let request = ListNotesRequest { page_size: PAGE, ..Default::default() };
+    /// A call of ListNotes for the page that this token leads to, the first one if it is empty.
+    pub(crate) fn list_notes(&self, page_token: &str) -> Call {
+        let request = ListNotesRequest { page_size: PAGE, page_token: page_token.to_owned(), ..Default::default() };
         Call::new(Some(self.authorization.clone()), &request)
     }
 
@@ -135,6 +138,26 @@ pub(crate) async fn log_in_again(auth: SocketAddr, people: &mut [Person]) -> Res
         person.refresh_token = fresh.refresh_token;
     }
     Ok(())
+}
+
+/// The page token of this person's 2,000th page, found in steps of a thousand notes.
+///
+/// # Errors
+/// If the service refuses, or the person has fewer notes.
+pub(crate) async fn deep_page(notes: SocketAddr, person: &Person) -> Result<String, Failure> {
+    let mut notes = NotesServiceClient::new(channel(notes).await?);
+    let (mut page_token, mut passed) = (String::new(), 0);
+    while passed < DEEP {
+        let page_size = i32::try_from((DEEP - passed).min(1_000))?;
+        let request = ListNotesRequest { page_size, page_token, ..Default::default() };
+        let page = notes.list_notes(authorized(person, request)).await?.into_inner();
+        if page.next_page_token.is_empty() {
+            return Err(format!("only {} notes", passed + page.notes.len()).into());
+        }
+        passed += page.notes.len();
+        page_token = page.next_page_token;
+    }
+    Ok(page_token)
 }
 
 async fn log_in(auth: &AuthServiceClient<Channel>, email: String) -> Result<Person, Failure> {

@@ -8,6 +8,8 @@ use crate::load::{self, Outcome, Script, Until};
 use crate::program::Program;
 use crate::scene::{self, Person};
 
+const CREATE_NOTE: &str = "/notes.v1.NotesService/CreateNote";
+
 /// A method that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
@@ -17,6 +19,10 @@ pub(crate) enum Method {
     GetNote,
     /// ListNotes, the first page of 20.
     ListNotes,
+    /// ListNotes, the first page of the one person that has very many notes.
+    FirstPage,
+    /// ListNotes, that person's 2,000th page.
+    DeepPage,
     /// CreateNote.
     CreateNote,
     /// RefreshToken, each client rotating a session of its own.
@@ -51,6 +57,8 @@ pub(crate) struct Stage {
     pub(crate) auth: Program,
     pub(crate) notes: Program,
     people: Vec<Person>,
+    /// The page token of the first person's 2,000th page; empty until there are so many notes.
+    deep_page: String,
 }
 
 impl Stage {
@@ -65,7 +73,16 @@ impl Stage {
         auth.await_ready()?;
         notes.await_ready()?;
         let (programs, folder) = (programs.to_owned(), folder.to_owned());
-        Ok(Self { programs, folder, runtime: crate::runtime()?, echo, auth, notes, people: Vec::new() })
+        Ok(Self {
+            programs,
+            folder,
+            runtime: crate::runtime()?,
+            echo,
+            auth,
+            notes,
+            people: Vec::new(),
+            deep_page: String::new(),
+        })
     }
 
     /// Registers people and makes notes for each.
@@ -84,6 +101,20 @@ impl Stage {
     /// If the service refuses.
     pub(crate) fn log_in_again(&mut self) -> Result<(), Failure> {
         self.runtime.block_on(scene::log_in_again(self.auth.address("auth"), &mut self.people))
+    }
+
+    /// Makes notes of the first person until there are 2,000 pages.
+    ///
+    /// # Errors
+    /// If the service refuses.
+    pub(crate) fn write_many_notes(&mut self) -> Result<(), Failure> {
+        let call = self.people[0].create_note();
+        let clients = 50;
+        let scripts = (0..clients).map(|_| repeat(call.clone())).collect();
+        let address = self.notes.address("notes");
+        load::run(address, CREATE_NOTE, 2, scripts, &Until::Calls(scene::DEEP / clients + 1))?;
+        self.deep_page = self.runtime.block_on(scene::deep_page(address, &self.people[0]))?;
+        Ok(())
     }
 
     /// Sends a fixed number of calls.
@@ -111,8 +142,8 @@ impl Stage {
         let (listener, path) = match method {
             Method::Echo => ("echo", "/notes.v1.NotesService/GetNote"),
             Method::GetNote => ("notes", "/notes.v1.NotesService/GetNote"),
-            Method::ListNotes => ("notes", "/notes.v1.NotesService/ListNotes"),
-            Method::CreateNote => ("notes", "/notes.v1.NotesService/CreateNote"),
+            Method::ListNotes | Method::FirstPage | Method::DeepPage => ("notes", "/notes.v1.NotesService/ListNotes"),
+            Method::CreateNote => ("notes", CREATE_NOTE),
             Method::RefreshToken => ("auth", "/auth.v1.AuthService/RefreshToken"),
             Method::Login | Method::GuessPassword => ("auth", "/auth.v1.AuthService/Login"),
         };
@@ -147,7 +178,9 @@ impl Stage {
     fn program(&self, method: Method) -> &Program {
         match method {
             Method::Echo => &self.echo,
-            Method::GetNote | Method::ListNotes | Method::CreateNote => &self.notes,
+            Method::GetNote | Method::ListNotes | Method::FirstPage | Method::DeepPage | Method::CreateNote => {
+                &self.notes
+            }
             Method::RefreshToken | Method::Login | Method::GuessPassword => &self.auth,
         }
     }
@@ -161,7 +194,9 @@ impl Stage {
                 index += 1;
                 person.get_note(index)
             }),
-            Method::ListNotes => repeat(person.list_notes()),
+            Method::ListNotes => repeat(person.list_notes("")),
+            Method::FirstPage => repeat(self.people[0].list_notes("")),
+            Method::DeepPage => repeat(self.people[0].list_notes(&self.deep_page)),
             Method::CreateNote => repeat(person.create_note()),
             Method::Login => repeat(person.log_in()),
             Method::GuessPassword => repeat(scene::guess_password(client)),

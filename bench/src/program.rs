@@ -22,6 +22,8 @@ const TICKS_PER_SECOND: u64 = 100;
 /// # Errors
 /// If the build fails.
 pub(crate) fn build() -> Result<PathBuf, Failure> {
+    // Asked before the build, which may put another file in the place of this program's.
+    let own = std::env::current_exe()?;
     let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--workspace", "--bins"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -29,7 +31,6 @@ pub(crate) fn build() -> Result<PathBuf, Failure> {
     if !status.success() {
         return Err("the programs do not build".into());
     }
-    let own = std::env::current_exe()?;
     Ok(own.parent().ok_or("a program lies in a folder")?.to_owned())
 }
 

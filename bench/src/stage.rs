@@ -69,7 +69,7 @@ impl Stage {
     pub(crate) fn start(programs: &Path, folder: &Path) -> Result<Self, Failure> {
         let auth = start_auth(programs, folder)?;
         let notes = start_notes(programs, folder, &auth)?;
-        let echo = Program::start(&std::env::current_exe()?, &["echo"], folder, &[], &["echo"])?;
+        let echo = Program::start(&programs.join("bench"), &["echo"], folder, &[], &["echo"])?;
         auth.await_ready()?;
         notes.await_ready()?;
         let (programs, folder) = (programs.to_owned(), folder.to_owned());

@@ -96,6 +96,12 @@ impl Config {
         config
     }
 
+    /// `iss` of the tokens: what a service beside this one is to trust.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.token.issuer
+    }
+
     /// Whether the store is a file of this process alone.
     pub(crate) fn is_embedded(&self) -> bool {
         self.database.url.expose().starts_with("sqlite:")

@@ -97,7 +97,11 @@ impl runtime::command::Service for AuthService {
     }
 
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
-        vec![("auth", self.server.local_addr())]
+        vec![("auth", self.server.local_addr()), ("operations", self.server.operations_addr())]
+    }
+
+    fn operations_address(config: &Config) -> SocketAddr {
+        config.server.operations
     }
 
     async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {

@@ -102,6 +102,19 @@ impl Config {
     }
 }
 
+impl Config {
+    /// These settings with the auth service of the same process: its issuer, and its key set at `jwks_url` unless keys
+    /// come from elsewhere by the settings.
+    #[must_use]
+    pub fn trusting(mut self, issuer: String, jwks_url: String) -> Self {
+        self.trust.verifier.issuer = issuer;
+        if let KeySource::Jwks { config, .. } = &mut self.trust.keys {
+            config.url = jwks_url;
+        }
+        self
+    }
+}
+
 fn read_limits(reader: &mut Reader) -> Limits {
     let notes = reader.number("quota.notes", 100_000, 1..=1 << 40, "Most notes of one owner, the trash included.");
     let bytes = reader.bytes("quota.bytes", 1 << 30, 1..=1 << 50, "Most bytes of titles and contents of one owner.");

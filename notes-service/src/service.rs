@@ -61,7 +61,11 @@ impl Service for NotesService {
     }
 
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
-        vec![("notes", self.server.local_addr())]
+        vec![("notes", self.server.local_addr()), ("operations", self.server.operations_addr())]
+    }
+
+    fn operations_address(config: &Config) -> SocketAddr {
+        config.server.operations
     }
 
     async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {

@@ -1,14 +1,23 @@
-//! The command line that both services share: `serve` (default), `migrate`, `health`, `descriptors`, `--config FILE`,
+//! The command line that all programs share: `serve` (default), `migrate`, `health`, `descriptors`, `--config FILE`,
 //! `--check-config`, `--print-config`.
+
+mod health;
+mod signals;
 
 use std::error::Error;
 use std::future::Future;
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use authn::Clock;
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
-use crate::config::Reader;
+use crate::config::{ConfigError, Reader};
+use crate::telemetry::{self, LogConfig};
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A service that can be configured, built and run.
 pub trait Service: Sized + Send + 'static {
@@ -23,23 +32,141 @@ pub trait Service: Sized + Send + 'static {
     fn read_config(reader: &mut Reader) -> Self::Config;
 
     /// Makes every dependency, once, and binds the listeners.
-    fn build(
-        config: Self::Config,
-        clock: Clock,
-    ) -> impl Future<Output = Result<Self, Box<dyn Error + Send + Sync>>> + Send;
+    fn build(config: Self::Config, clock: Clock) -> impl Future<Output = Result<Self, BoxError>> + Send;
 
     /// Brings the store's schema up to date and returns.
-    fn migrate(config: Self::Config) -> impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send;
+    fn migrate(config: Self::Config) -> impl Future<Output = Result<(), BoxError>> + Send;
 
     /// Every bound listener, by the name of what it serves: `notes`, `operations`.
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)>;
+
+    /// Where its operations listener is by its settings; `health` asks there.
+    fn operations_address(config: &Self::Config) -> SocketAddr;
+
+    /// What to show a person who started the program at a terminal.
+    fn greeting(&self) -> Option<String> {
+        None
+    }
 
     /// Serves until `shutdown` resolves and everything has drained.
     fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send;
 }
 
-/// The `main` of a service binary.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// TOML file of settings; variables of the environment are above it.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Reads the settings, names every mistake, and exits.
+    #[arg(long)]
+    check_config: bool,
+    /// Prints the settings in force as TOML, with their origin and without secrets, and exits.
+    #[arg(long, conflicts_with = "check_config")]
+    print_config: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Serves until SIGTERM or SIGINT; a second one exits at once. The default.
+    Serve,
+    /// Brings the store's schema up to date and exits.
+    Migrate,
+    /// Asks a running process, at its operations listener, whether it lives; exits with 0 if so.
+    Health {
+        /// Asks whether it is ready instead.
+        #[arg(long)]
+        ready: bool,
+        /// The operations listener, in place of the settings' address.
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        address: Option<SocketAddr>,
+    },
+    /// Writes the contracts as an encoded google.protobuf.FileDescriptorSet, for clients where reflection is off.
+    Descriptors {
+        /// Where to write; standard output by default.
+        file: Option<PathBuf>,
+    },
+}
+
+/// The `main` of a program.
 #[must_use]
 pub fn main<S: Service>() -> ExitCode {
-    todo!()
+    let command = <Arguments as clap::CommandFactory>::command().name(S::NAME).bin_name(S::NAME);
+    let matches = command.version(env!("CARGO_PKG_VERSION")).get_matches();
+    let done = Arguments::from_arg_matches(&matches).map_err(Into::into).and_then(run::<S>);
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where the log goes a person may not look.
+            let mut text = format!("{}: {error}", S::NAME);
+            let mut source = error.source();
+            while let Some(cause) = source {
+                text.push_str(&format!(": {cause}"));
+                source = cause.source();
+            }
+            writeln!(std::io::stderr(), "{text}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
+    let mut reader = read_settings::<S>(arguments.config.as_deref())?;
+    let log = LogConfig::read(&mut reader);
+    let config = S::read_config(&mut reader);
+    let printed = reader.print();
+    reader.finish()?;
+    if arguments.check_config {
+        return Ok(());
+    }
+    if arguments.print_config {
+        return Ok(std::io::stdout().write_all(printed.as_bytes())?);
+    }
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::<S>(config, log),
+        Command::Migrate => {
+            let _log = telemetry::start(log);
+            executor()?.block_on(S::migrate(config))
+        }
+        Command::Health { ready, address } => {
+            let path = if ready { "/readyz" } else { "/livez" };
+            executor()?.block_on(health::ask(address.unwrap_or_else(|| S::operations_address(&config)), path))
+        }
+        Command::Descriptors { file: Some(file) } => Ok(std::fs::write(file, proto::FILE_DESCRIPTOR_SET)?),
+        Command::Descriptors { file: None } => Ok(std::io::stdout().write_all(proto::FILE_DESCRIPTOR_SET)?),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn read_settings<S: Service>(file: Option<&std::path::Path>) -> Result<Reader, BoxError> {
+    let text = match file {
+        Some(path) => {
+            Some(std::fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?)
+        }
+        None => None,
+    };
+    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Reader::new(S::PREFIX, text.as_deref(), environment).map_err(|error: ConfigError| error.into())
+}
+
+fn serve<S: Service>(config: S::Config, log: LogConfig) -> Result<(), BoxError> {
+    let _log = telemetry::start(log);
+    let executor = executor()?;
+    executor.block_on(async {
+        let shutdown = signals::shutdown()?;
+        let service = S::build(config, Clock::system()).await?;
+        for (name, address) in service.listeners() {
+            tracing::info!(listener = name, "listening {address}");
+        }
+        if let Some(greeting) = service.greeting() {
+            writeln!(std::io::stderr(), "{greeting}").ok();
+        }
+        service.serve(shutdown).await;
+        Ok(())
+    })
+}
+
+fn executor() -> Result<tokio::runtime::Runtime, BoxError> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

@@ -1,29 +1,35 @@
 //! The server: every layer in its order, every limit in its place.
 
+mod account;
+mod browser;
+mod call;
+mod config;
+mod connection;
+mod deadline;
+mod health;
+mod listener;
+mod metrics;
+mod operations;
+mod request_body;
+mod stack;
+mod tls;
+mod translate;
+
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use authn::{AccessPolicy, Verifier};
 use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 
-use crate::config::Reader;
-
-/// The limits of a listener and what it offers.
-#[derive(Clone, Debug)]
-pub struct ServerConfig {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// Longest request message, in bytes; also to be given to the generated servers.
-    pub max_request_bytes: usize,
-    // the rest is the runtime's
-}
-
-impl ServerConfig {
-    /// Reads `listen`, `limits.*`, `tls.*`, `cors.*`, `reflection` and the rest.
-    pub fn read(_reader: &mut Reader, _listen: &str, _max_request_bytes: usize) -> Self {
-        todo!()
-    }
-}
+pub use self::config::{Limits, ServerConfig};
+use self::health::Health;
+use self::listener::Listener;
+use self::metrics::Metrics;
+use self::operations::Operations;
+use self::stack::Stack;
 
 /// The address of the peer of the connection that a call came on; in the extensions of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,28 +61,80 @@ pub struct Services {
     pub checks: Vec<Check>,
 }
 
-/// A listener that is bound and not yet serving.
-pub struct Server(());
+/// A service that is bound to its addresses and not yet serving.
+pub struct Server {
+    config: ServerConfig,
+    calls: Listener,
+    operations: Listener,
+    stack: Arc<Stack>,
+    metrics: Arc<Metrics>,
+    health: Health,
+    draining: CancellationToken,
+}
 
 impl Server {
-    /// Binds the address; nothing is accepted before [`Server::serve`].
+    /// Binds the addresses; nothing is accepted before [`Server::serve`].
     ///
     /// # Errors
-    /// If the address cannot be bound or the TLS files cannot be read.
-    pub async fn bind(_config: ServerConfig, _services: Services) -> std::io::Result<Self> {
-        todo!()
+    /// If an address cannot be bound or the TLS files cannot be read.
+    pub async fn bind(config: ServerConfig, services: Services) -> io::Result<Self> {
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let calls = Listener::bind(config.listen, tls, &config.limits).await?;
+        let operations = Listener::bind(config.operations, None, &config.limits.of_operations()).await?;
+        let draining = CancellationToken::new();
+        let metrics = Arc::new(Metrics::new(services.domain));
+        let (health, health_server) = Health::new(&services.names, services.checks);
+        let stack = Stack::assemble(stack::Parts {
+            domain: services.domain,
+            grpc: services.grpc.add_service(health_server),
+            names: services.names,
+            http: services.http,
+            policy: services.policy,
+            verifier: services.verifier,
+            metrics: Arc::clone(&metrics),
+            draining: draining.clone(),
+            config: &config,
+        });
+        Ok(Self { config, calls, operations, stack: Arc::new(stack), metrics, health, draining })
     }
 
-    /// The bound address, with the port that the system chose for port 0.
+    /// The bound address for calls, with the port that the system chose for port 0.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        todo!()
+        self.calls.local_addr()
+    }
+
+    /// The bound address of `/livez`, `/readyz` and `/metrics`.
+    #[must_use]
+    pub fn operations_addr(&self) -> SocketAddr {
+        self.operations.local_addr()
     }
 
     /// Serves until `shutdown` resolves, then says not ready, stops accepting, and finishes running calls within the
-    /// drain deadline.
-    pub async fn serve(self, _shutdown: impl Future<Output = ()> + Send) {
-        todo!()
+    /// drain deadline. Open streams are told and end at once.
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
+        let Self { config, calls, operations, stack, metrics, health, draining } = self;
+        let closing = CancellationToken::new();
+        let checks = tokio::spawn(health.clone().watch());
+        let operations = tokio::spawn(operations.serve(
+            Arc::new(Operations::new(health.clone(), Arc::clone(&metrics))),
+            Arc::clone(&metrics),
+            closing.clone(),
+            config.limits.drain_deadline,
+        ));
+        let calls = tokio::spawn(calls.serve(stack, metrics, draining.clone(), config.limits.drain_deadline));
+
+        shutdown.await;
+        tracing::info!("draining");
+        health.stop().await;
+        checks.abort();
+        tokio::time::sleep(config.limits.drain_delay).await;
+        draining.cancel();
+        if calls.await.is_err() {
+            tracing::error!("the listener ended by a panic");
+        }
+        closing.cancel();
+        operations.await.ok();
+        tracing::info!("drained");
     }
 }
-

@@ -19,6 +19,7 @@ const FILES: [&str; 7] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
+    #[expect(clippy::disallowed_methods, reason = "cargo tells a build script so where it may write")]
     let out = env::var("OUT_DIR")?;
     let mut compiler = protox::Compiler::new(["."])?;
     compiler.include_imports(true).include_source_info(true).open_files(FILES)?;

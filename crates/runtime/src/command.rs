@@ -138,7 +138,6 @@ fn run<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn read_settings<S: Service>(file: Option<&std::path::Path>) -> Result<Reader, BoxError> {
     let text = match file {
         Some(path) => {
@@ -146,7 +145,8 @@ fn read_settings<S: Service>(file: Option<&std::path::Path>) -> Result<Reader, B
         }
         None => None,
     };
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     Reader::new(S::PREFIX, text.as_deref(), environment).map_err(|error: ConfigError| error.into())
 }
 

@@ -250,11 +250,7 @@ impl Reader {
         value
     }
 
-    fn parse<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl FnOnce(&Given) -> Result<T, String>,
-    ) -> Option<(T, String)> {
+    fn parse<T>(&mut self, key: &'static str, parse: impl FnOnce(&Given) -> Result<T, String>) -> Option<(T, String)> {
         let given = self.source.take(key)?;
         match parse(&given) {
             Ok(value) => Some((value, given.origin)),

@@ -166,7 +166,9 @@ fn flat(table: Table) -> BTreeMap<String, Value> {
     let mut keys = BTreeMap::new();
     for (key, value) in table {
         match value {
-            Value::Table(inner) => keys.extend(flat(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value))),
+            Value::Table(inner) => {
+                keys.extend(flat(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)))
+            }
             value => {
                 keys.insert(key, value);
             }

@@ -41,7 +41,8 @@ fn check_mistakes(file: &str, environment: &[(&str, &str)], expected: &[&str]) {
 #[test]
 fn the_environment_is_above_the_file_and_the_file_above_the_defaults() {
     check("", &[], r#"n ["a"] 10 65536 10s false red 127.0.0.1:1"#);
-    let file = "name = \"f\"\nnames = [\"x\", \"y\"]\non = true\n[limits]\ncalls = 20\nsize = \"64 KiB\"\nwait = \"1m\"";
+    let file =
+        "name = \"f\"\nnames = [\"x\", \"y\"]\non = true\n[limits]\ncalls = 20\nsize = \"64 KiB\"\nwait = \"1m\"";
     check(file, &[], r#"f ["x", "y"] 20 65536 60s true red 127.0.0.1:1"#);
     let environment = [
         ("TEST_NAME", "e"),

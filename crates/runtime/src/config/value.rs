@@ -112,7 +112,7 @@ fn split_unit(text: &str) -> Option<(u64, &str)> {
 
 impl fmt::Display for Bytes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, size) = BYTE_UNITS.iter().find(|(_, size)| self.0 % size == 0).expect("one divides all");
+        let (unit, size) = BYTE_UNITS.iter().find(|(_, size)| self.0.is_multiple_of(*size)).expect("one divides all");
         if self.0 == 0 { formatter.write_str("0 B") } else { write!(formatter, "{} {unit}", self.0 / size) }
     }
 }
@@ -120,7 +120,7 @@ impl fmt::Display for Bytes {
 impl fmt::Display for Span {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        let (unit, size) = TIME_UNITS.iter().find(|(_, size)| millis % size == 0).expect("one divides all");
+        let (unit, size) = TIME_UNITS.iter().find(|(_, size)| millis.is_multiple_of(*size)).expect("one divides all");
         if millis == 0 { formatter.write_str("0s") } else { write!(formatter, "{}{unit}", millis / size) }
     }
 }

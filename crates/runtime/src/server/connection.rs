@@ -35,8 +35,11 @@ const SEND_BUFFER_BYTES: usize = 256 * 1_024;
 /// Answers requests.
 pub(super) trait Handler: Send + Sync + 'static {
     /// The answer to one request of `peer`.
-    fn handle(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr)
-    -> impl Future<Output = Response<Body>> + Send;
+    fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// How HTTP/1.1 and HTTP/2 are spoken.
@@ -65,11 +68,7 @@ impl Protocols {
             .max_send_buf_size(SEND_BUFFER_BYTES)
             .keep_alive_interval(limits.keepalive_interval)
             .keep_alive_timeout(limits.keepalive_timeout);
-        Self {
-            builder,
-            handshake_deadline: limits.handshake_deadline,
-            connection_age: limits.connection_age,
-        }
+        Self { builder, handshake_deadline: limits.handshake_deadline, connection_age: limits.connection_age }
     }
 }
 

@@ -77,14 +77,8 @@ impl Listener {
                 continue;
             };
             let open = metrics.connection_opened();
-            let served = serve(
-                stream,
-                peer,
-                self.tls.clone(),
-                self.protocols.clone(),
-                Arc::clone(&handler),
-                draining.clone(),
-            );
+            let served =
+                serve(stream, peer, self.tls.clone(), self.protocols.clone(), Arc::clone(&handler), draining.clone());
             let closing = closing.clone();
             connections.spawn(async move {
                 let _held = (admission, open);

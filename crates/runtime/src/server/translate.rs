@@ -51,7 +51,8 @@ fn refusal(status: &Status, domain: &'static str) -> Status {
             tracing::error!("an answer could not be encoded");
             Refusal::internal(domain).into_status()
         }
-        Code::Internal => malformed(domain),
+        // A request body that broke off is UNKNOWN.
+        Code::Internal | Code::Unknown => malformed(domain),
         Code::OutOfRange => {
             new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", "the message is larger than this service accepts")
         }
@@ -66,8 +67,6 @@ fn refusal(status: &Status, domain: &'static str) -> Status {
             new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline of the call has passed")
         }
         Code::Unavailable => new(Code::Unavailable, "DRAINING", "the service is stopping, try again"),
-        // A request body that broke off.
-        Code::Unknown => malformed(domain),
         code => {
             tracing::error!(code = ?code, "a status without a reason");
             Refusal::internal(domain).into_status()

@@ -1,0 +1,93 @@
+//! A note of somebody else, a note in somebody else's trash and no note at all are one answer, byte for byte, on every
+//! method that takes a name. The methods come from the contracts.
+
+use std::collections::BTreeSet;
+
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, Value};
+use proto::notes::v1::{CreateNoteRequest, DeleteNoteRequest, Note};
+use uuid::Uuid;
+
+use crate::harness::descriptors::rpcs;
+use crate::harness::raw;
+use crate::harness::stack::Stack;
+
+/// The methods that take no name of a note, with the reason why nothing of another owner can be named there.
+const NAMELESS: [(&str, &str); 2] = [
+    ("/notes.v1.NotesService/CreateNote", "note_id is a new name inside the caller's own notes"),
+    ("/notes.v1.NotesService/ListNotes", "lists the caller's own; page tokens are bound to their owner"),
+];
+
+#[tokio::test]
+async fn a_foreign_note_a_foreign_note_in_the_trash_and_no_note_are_one_answer() {
+    let stack = Stack::start().await;
+    let (alice, bob) = (stack.register("alice").await, stack.register("bob").await);
+    let mut covered = BTreeSet::new();
+
+    for rpc in rpcs().into_iter().filter(|rpc| rpc.is_of_notes()) {
+        let id = Uuid::new_v4();
+        let name = format!("notes/{id}");
+        let Some(request) = with_name(&rpc.method.input(), &name) else { continue };
+        covered.insert(rpc.path.clone());
+        let request = request.encode_to_vec();
+        let ask = async |token: &str| raw::grpc(stack.notes.address(), &rpc.path, Some(token), &request).await;
+
+        let missing = ask(&bob.tokens.access_token).await;
+        assert_eq!(missing.outcome(), "NOT_FOUND NOTE_NOT_FOUND", "{}", rpc.path);
+        let note = Note { title: "private".into(), ..Note::default() };
+        let create = CreateNoteRequest { note: Some(note), note_id: id.to_string(), ..Default::default() };
+        alice.create(create).await.expect("created");
+        let foreign = ask(&bob.tokens.access_token).await;
+        alice.delete(DeleteNoteRequest { name: name.clone(), ..Default::default() }).await.expect("deleted");
+        let foreign_trash = ask(&bob.tokens.access_token).await;
+
+        assert_eq!(missing.fingerprint(), foreign.fingerprint(), "{} tells a foreign note", rpc.path);
+        assert_eq!(missing.fingerprint(), foreign_trash.fingerprint(), "{} tells a foreign trash", rpc.path);
+
+        let own = with_name(&rpc.method.input(), &alice.write("hers", "").await.name).expect("as before");
+        let own = own.encode_to_vec();
+        let own = raw::grpc(stack.notes.address(), &rpc.path, Some(&alice.tokens.access_token), &own).await;
+        assert_ne!(own.outcome(), missing.outcome(), "{}: the owner's own note must be found", rpc.path);
+    }
+
+    let all: BTreeSet<_> = rpcs().into_iter().filter(|rpc| rpc.is_of_notes()).map(|rpc| rpc.path).collect();
+    let nameless: BTreeSet<_> = NAMELESS.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(all.difference(&covered).cloned().collect::<BTreeSet<_>>(), nameless, "a method is not covered");
+}
+
+#[tokio::test]
+async fn two_owners_may_use_the_same_id_and_do_not_see_each_other() {
+    let stack = Stack::start().await;
+    let (alice, bob) = (stack.register("alice").await, stack.register("bob").await);
+    let id = Uuid::new_v4().to_string();
+    let create = |title: &str| CreateNoteRequest {
+        note: Some(Note { title: title.into(), ..Note::default() }),
+        note_id: id.clone(),
+        ..Default::default()
+    };
+
+    let hers = alice.create(create("hers")).await.expect("created");
+    let his = bob.create(create("his")).await.expect("created as well");
+
+    assert_eq!(hers.name, his.name);
+    assert_eq!(alice.get(&hers.name).await.expect("hers").title, "hers");
+    assert_eq!(bob.get(&his.name).await.expect("his").title, "his");
+}
+
+/// A request of this type that names the note, or `None` when the type has no place for a name.
+fn with_name(message: &MessageDescriptor, name: &str) -> Option<DynamicMessage> {
+    let mut request = DynamicMessage::new(message.clone());
+    if let Some(field) = message.get_field_by_name("name") {
+        request.set_field(&field, Value::String(name.to_owned()));
+        return Some(request);
+    }
+    for field in message.fields() {
+        let Kind::Message(inner) = field.kind() else { continue };
+        let is_input = !message.name().starts_with("Create");
+        if is_input && inner.full_name() == "notes.v1.Note" {
+            request.set_field(&field, Value::Message(with_name(&inner, name)?));
+            return Some(request);
+        }
+    }
+    None
+}

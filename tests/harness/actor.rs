@@ -1,0 +1,183 @@
+//! The people of the stories. Their methods are the verbs; each returns what the service answered.
+
+use proto::auth::v1::account_service_client::AccountServiceClient;
+use proto::auth::v1::auth_service_client::AuthServiceClient;
+use proto::auth::v1::{
+    Account, GetAccountRequest, LoginRequest, LoginResponse, LogoutRequest, RefreshTokenRequest, RegisterRequest,
+    RegisterResponse, TokenPair, VerifyTokenRequest, VerifyTokenResponse,
+};
+use proto::notes::v1::notes_service_client::NotesServiceClient;
+use proto::notes::v1::{
+    CreateNoteRequest, DeleteNoteRequest, GetNoteRequest, ListNotesRequest, ListNotesResponse, Note,
+    UndeleteNoteRequest, UpdateNoteRequest,
+};
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+use super::assert::good;
+
+/// A password that every rule likes.
+pub const PASSWORD: &str = "seven green boats in a row";
+
+type Answer<T> = Result<T, Status>;
+
+/// Somebody without an account.
+#[derive(Clone)]
+pub struct Visitor {
+    pub auth: AuthServiceClient<Channel>,
+}
+
+impl Visitor {
+    pub async fn register(&mut self, email: &str, password: &str) -> Answer<RegisterResponse> {
+        let request = RegisterRequest { email: email.into(), password: password.into(), display_name: String::new() };
+        self.auth.register(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn login(&mut self, email: &str, password: &str) -> Answer<LoginResponse> {
+        let request = LoginRequest { email: email.into(), password: password.into(), client_label: String::new() };
+        self.auth.login(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn refresh(&mut self, refresh_token: &str) -> Answer<TokenPair> {
+        let request = RefreshTokenRequest { refresh_token: refresh_token.into() };
+        self.auth.refresh_token(request).await.map(|response| response.into_inner().tokens.expect("tokens"))
+    }
+
+    pub async fn logout(&mut self, refresh_token: &str) -> Answer<()> {
+        let request = LogoutRequest { refresh_token: refresh_token.into() };
+        self.auth.logout(request).await.map(drop)
+    }
+
+    pub async fn verify(&mut self, token: &str) -> Answer<VerifyTokenResponse> {
+        let request = VerifyTokenRequest { token: token.into() };
+        self.auth.verify_token(request).await.map(tonic::Response::into_inner)
+    }
+}
+
+/// Somebody with an account and a session.
+#[derive(Clone)]
+pub struct Person {
+    pub email: String,
+    pub account: Account,
+    pub session: String,
+    pub tokens: TokenPair,
+    pub visitor: Visitor,
+    account_client: AccountServiceClient<Channel>,
+    notes: NotesServiceClient<Channel>,
+}
+
+impl Person {
+    pub async fn register(name: &str, auth: Channel, notes: Channel) -> Self {
+        let email = format!("{name}@example.com");
+        let mut visitor = Visitor { auth: AuthServiceClient::new(auth.clone()) };
+        visitor.register(&email, PASSWORD).await.expect("registered");
+        let login = visitor.login(&email, PASSWORD).await.expect("logged in");
+        Self {
+            email,
+            account: login.account.expect("an account"),
+            session: login.session.expect("a session").name,
+            tokens: login.tokens.expect("tokens"),
+            visitor,
+            account_client: AccountServiceClient::new(auth),
+            notes: NotesServiceClient::new(notes).max_decoding_message_size(8 << 20),
+        }
+    }
+
+    /// The same person on another device: another session of the same account.
+    pub async fn on_another_device(&self) -> Self {
+        let mut other = self.clone();
+        other.begin_session().await;
+        other
+    }
+
+    /// The same person at services that have moved, with a new session.
+    pub async fn at(mut self, auth: Channel, notes: Channel) -> Self {
+        self.visitor = Visitor { auth: AuthServiceClient::new(auth.clone()) };
+        self.account_client = AccountServiceClient::new(auth);
+        self.notes_at(notes);
+        self.begin_session().await;
+        self
+    }
+
+    /// The same session with a notes service elsewhere.
+    pub fn notes_at(&mut self, notes: Channel) {
+        self.notes = NotesServiceClient::new(notes).max_decoding_message_size(8 << 20);
+    }
+
+    async fn begin_session(&mut self) {
+        let login = self.visitor.login(&self.email, PASSWORD).await.expect("logged in");
+        self.session = login.session.expect("a session").name;
+        self.tokens = login.tokens.expect("tokens");
+    }
+
+    /// Rotates the refresh token and keeps the new tokens.
+    pub async fn refresh(&mut self) -> Answer<TokenPair> {
+        let tokens = self.visitor.refresh(&self.tokens.refresh_token).await?;
+        self.tokens = tokens.clone();
+        Ok(tokens)
+    }
+
+    pub async fn logout(&mut self) -> Answer<()> {
+        self.visitor.logout(&self.tokens.refresh_token).await
+    }
+
+    pub async fn account(&self) -> Answer<Account> {
+        let request = self.signed(GetAccountRequest {});
+        self.account_client.clone().get_account(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn create(&self, request: CreateNoteRequest) -> Answer<Note> {
+        self.notes.clone().create_note(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Makes a note that must succeed.
+    pub async fn write(&self, title: &str, content: &str) -> Note {
+        let note = Note { title: title.into(), content: content.into(), ..Note::default() };
+        good(self.create(CreateNoteRequest { note: Some(note), ..Default::default() }).await.map(tonic::Response::new))
+    }
+
+    pub async fn get(&self, name: &str) -> Answer<Note> {
+        self.get_view(GetNoteRequest { name: name.into(), ..Default::default() }).await
+    }
+
+    pub async fn get_view(&self, request: GetNoteRequest) -> Answer<Note> {
+        self.notes.clone().get_note(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn list(&self, request: ListNotesRequest) -> Answer<ListNotesResponse> {
+        self.notes.clone().list_notes(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Every note that pages of `request` lead to, in their order.
+    pub async fn list_all(&self, mut request: ListNotesRequest) -> Vec<Note> {
+        let mut notes = Vec::new();
+        loop {
+            let page = self.list(request.clone()).await.expect("a page");
+            notes.extend(page.notes);
+            if page.next_page_token.is_empty() {
+                return notes;
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    pub async fn update(&self, request: UpdateNoteRequest) -> Answer<Note> {
+        self.notes.clone().update_note(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn delete(&self, request: DeleteNoteRequest) -> Answer<Note> {
+        self.notes.clone().delete_note(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn undelete(&self, name: &str) -> Answer<Note> {
+        let request = UndeleteNoteRequest { name: name.into() };
+        self.notes.clone().undelete_note(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    fn signed<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let value = format!("Bearer {}", self.tokens.access_token).parse().expect("a token is ASCII");
+        request.metadata_mut().insert("authorization", value);
+        request
+    }
+}

@@ -1,0 +1,226 @@
+//! Both services in this process: real sockets on free ports, stores of their own, one clock that moves when told to.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use auth_service::AuthService;
+use authn::claims::Claims;
+use authn::testing::TestIssuer;
+use authn::{Clock, ManualClock};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use notes_service::NotesService;
+use proto::auth::v1::auth_service_client::AuthServiceClient;
+use runtime::command::Service;
+use runtime::config::Reader;
+use runtime::testing::Store;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::actor::{Person, Visitor};
+
+/// The origin that the stacks' browsers come from.
+pub const ORIGIN: &str = "https://app.example";
+
+/// What a test changes of the settings: environment variables and their values.
+pub type Settings<'a> = &'a [(&'a str, &'a str)];
+
+/// A running service.
+pub struct Running {
+    listeners: Vec<(&'static str, SocketAddr)>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Reads the settings as a process would, builds, binds and serves.
+    pub async fn start<S: Service>(environment: Vec<(String, String)>, clock: Clock) -> Self {
+        let mut reader = Reader::new(S::PREFIX, None, environment).expect("readable settings");
+        let config = S::read_config(&mut reader);
+        reader.finish().expect("good settings");
+        let service = S::build(config, clock).await.expect("the service starts");
+        let listeners = service.listeners();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(service.serve(async {
+            let _ = stopped.await;
+        }));
+        Self { listeners, stop: Some(stop), task }
+    }
+
+    /// Where it listens for calls.
+    pub fn address(&self) -> SocketAddr {
+        self.listeners[0].1
+    }
+
+    /// Where it answers `/livez`, `/readyz` and `/metrics`.
+    pub fn operations(&self) -> SocketAddr {
+        self.listeners.iter().find(|(name, _)| *name == "operations").expect("an operations listener").1
+    }
+
+    /// Asks it to stop, as SIGTERM does.
+    pub fn begin_stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Stops it and waits for the end.
+    pub async fn stop(mut self) {
+        self.begin_stop();
+        self.task.await.expect("the service ends without a panic");
+    }
+
+    /// Waits until `service` says that it is ready.
+    pub async fn ready(&self, service: &str) {
+        await_ready(self.address(), service).await;
+    }
+}
+
+/// Both services.
+pub struct Stack {
+    pub clock: ManualClock,
+    /// Signs with the auth service's own key, so that tests can make every kind of token.
+    pub issuer: TestIssuer,
+    pub auth: Running,
+    pub notes: Running,
+    auth_environment: Vec<(String, String)>,
+    notes_environment: Vec<(String, String)>,
+    _stores: (Store, Store),
+    _folder: TempDir,
+}
+
+impl Stack {
+    /// Both services with the settings that most tests want.
+    pub async fn start() -> Self {
+        Self::start_with(&[], &[]).await
+    }
+
+    /// Both services, some settings changed.
+    pub async fn start_with(auth_settings: Settings<'_>, notes_settings: Settings<'_>) -> Self {
+        let stores = (Store::fresh().await, Store::fresh().await);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let issuer = TestIssuer::new("http://127.0.0.1:50051", "notes-service");
+        let data_dir = folder.path().display().to_string();
+        let file = |name: &str, content: &str| {
+            let path = folder.path().join(name);
+            write_secret(&path, content);
+            path.display().to_string()
+        };
+        let common = |prefix: &str, store: &Store| {
+            vec![
+                (format!("{prefix}_LISTEN"), "127.0.0.1:0".to_owned()),
+                (format!("{prefix}_OPERATIONS_LISTEN"), "127.0.0.1:0".to_owned()),
+                (format!("{prefix}_DATA_DIR"), data_dir.clone()),
+                (format!("{prefix}_DATABASE_URL"), store.url()),
+                (format!("{prefix}_CORS_ORIGINS"), ORIGIN.to_owned()),
+                (format!("{prefix}_REFLECTION"), "true".to_owned()),
+            ]
+        };
+        let mut auth_environment = common("AUTH_SERVICE", &stores.0);
+        auth_environment.extend([
+            ("AUTH_SERVICE_SIGNING_KEY_FILE".to_owned(), file("key.pem", &issuer.private_pem())),
+            ("AUTH_SERVICE_REFRESH_SECRET".to_owned(), "a refresh secret that only the tests use".to_owned()),
+        ]);
+        let mut notes_environment = common("NOTES_SERVICE", &stores.1);
+        notes_environment.push((
+            "NOTES_SERVICE_PAGE_TOKEN_SECRET".to_owned(),
+            "a page token secret that only the tests use".to_owned(),
+        ));
+        change(&mut auth_environment, auth_settings);
+
+        let clock = ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let auth = Running::start::<AuthService>(auth_environment.clone(), clock.clock()).await;
+        notes_environment.push((
+            "NOTES_SERVICE_TRUST_JWKS_URL".to_owned(),
+            format!("http://{}/.well-known/jwks.json", auth.address()),
+        ));
+        change(&mut notes_environment, notes_settings);
+        let notes = Running::start::<NotesService>(notes_environment.clone(), clock.clock()).await;
+        auth.ready("auth.v1.AuthService").await;
+        notes.ready("notes.v1.NotesService").await;
+        Self { clock, issuer, auth, notes, auth_environment, notes_environment, _stores: stores, _folder: folder }
+    }
+
+    /// Stops the notes service and starts it again on the same store, with the keys where the auth service is now.
+    pub async fn restart_notes(self) -> Self {
+        let Self { clock, notes, mut notes_environment, .. } = self;
+        notes.stop().await;
+        let jwks = format!("http://{}/.well-known/jwks.json", self.auth.address());
+        change(&mut notes_environment, &[("NOTES_SERVICE_TRUST_JWKS_URL", &jwks)]);
+        let notes = Running::start::<NotesService>(notes_environment.clone(), clock.clock()).await;
+        notes.ready("notes.v1.NotesService").await;
+        Self { clock, notes, notes_environment, ..self }
+    }
+
+    /// Stops the auth service and starts it again on the same store, on another port.
+    pub async fn restart_auth(self) -> Self {
+        let Self { clock, auth, auth_environment, .. } = self;
+        auth.stop().await;
+        let auth = Running::start::<AuthService>(auth_environment.clone(), clock.clock()).await;
+        auth.ready("auth.v1.AuthService").await;
+        Self { clock, auth, auth_environment, ..self }
+    }
+
+    /// Whoever has no account yet.
+    pub async fn visitor(&self) -> Visitor {
+        Visitor { auth: AuthServiceClient::new(connect(self.auth.address()).await) }
+    }
+
+    /// The claims of this person's access token, to be changed and signed again.
+    pub fn claims_of(&self, person: &Person) -> Claims {
+        let claims = person.tokens.access_token.split('.').nth(1).expect("three parts");
+        let json = BASE64URL.decode(claims).expect("base64url");
+        serde_json::from_slice(&json).expect("claims")
+    }
+
+    /// The same person, logged in anew at the addresses where the services listen now.
+    pub async fn log_in(&self, person: &Person) -> Person {
+        person.clone().at(connect(self.auth.address()).await, connect(self.notes.address()).await).await
+    }
+
+    /// A person with an account and a session.
+    pub async fn register(&self, name: &str) -> Person {
+        Person::register(name, connect(self.auth.address()).await, connect(self.notes.address()).await).await
+    }
+}
+
+/// Waits until `service` at `address` says that it is ready.
+pub async fn await_ready(address: SocketAddr, service: &str) {
+    let mut health = HealthClient::new(connect(address).await);
+    let request = HealthCheckRequest { service: service.to_owned() };
+    let mut states = health.watch(request).await.expect("health is open").into_inner();
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while states.message().await.expect("the watch goes on").expect("a state").status() != ServingStatus::Serving {}
+    })
+    .await
+    .unwrap_or_else(|_| panic!("{service} did not become ready"));
+}
+
+/// A connection to `address`.
+pub async fn connect(address: SocketAddr) -> Channel {
+    Channel::from_shared(format!("http://{address}")).expect("a URL").connect().await.expect("the service listens")
+}
+
+/// Writes a file that only its owner can read.
+pub fn write_secret(path: &std::path::Path, content: &str) {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .expect("a writable folder");
+    file.write_all(content.as_bytes()).expect("a writable file");
+}
+
+fn change(environment: &mut Vec<(String, String)>, settings: Settings<'_>) {
+    for (name, value) in settings {
+        environment.retain(|(known, _)| known != name);
+        environment.push(((*name).to_owned(), (*value).to_owned()));
+    }
+}

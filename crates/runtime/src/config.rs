@@ -42,11 +42,13 @@ pub struct Reader {
     mistakes: Vec<String>,
 }
 
+/// What stands in place of bounds for a secret.
+const SECRET: &str = "secret, also by file";
+
 /// One setting that was read.
 #[derive(Clone, Debug)]
 struct Setting {
     key: String,
-    environment: String,
     default: String,
     bounds: String,
     doc: &'static str,
@@ -183,7 +185,6 @@ impl Reader {
     /// A secret text; `PREFIX_KEY_FILE` (or `key_file` in TOML) names a file that holds it, without the white space at
     /// its end. Masked when printed.
     pub fn secret(&mut self, key: &'static str, default: Option<&str>, doc: &'static str) -> Option<Secret> {
-        let name = self.source.environment_name(key);
         let default = default.map(|text| Secret::new(text.to_owned()));
         let (value, origin) = match self.source.secret(key) {
             Ok(Some((secret, origin))) => (Some(secret), origin),
@@ -195,9 +196,8 @@ impl Reader {
         };
         self.settings.push(Setting {
             key: key.to_owned(),
-            environment: format!("{name} or {name}_FILE"),
             default: String::new(),
-            bounds: "secret".to_owned(),
+            bounds: SECRET.to_owned(),
             doc,
             value: None,
             origin: if value.is_some() { origin } else { "unset".to_owned() },
@@ -270,8 +270,7 @@ impl Reader {
         value: Option<String>,
         origin: String,
     ) {
-        let environment = self.source.environment_name(key);
-        self.settings.push(Setting { key: key.to_owned(), environment, default, bounds, doc, value, origin });
+        self.settings.push(Setting { key: key.to_owned(), default, bounds, doc, value, origin });
     }
 
     fn refuse_unknown(&mut self) {

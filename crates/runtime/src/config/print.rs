@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Setting;
+use super::{SECRET, Setting};
 
 /// TOML, the settings outside every table first, then table by table.
 pub(super) fn toml(settings: &[Setting]) -> String {
@@ -17,7 +17,7 @@ pub(super) fn toml(settings: &[Setting]) -> String {
         }
         let line = match &setting.value {
             Some(value) => format!("{name} = {value} # {}", setting.origin),
-            None if setting.bounds == "secret" && setting.origin != "unset" => {
+            None if setting.bounds == SECRET && setting.origin != "unset" => {
                 format!("# {name} is a secret, from: {}", setting.origin)
             }
             None => format!("# {name} is not set"),
@@ -30,12 +30,10 @@ pub(super) fn toml(settings: &[Setting]) -> String {
 
 /// A Markdown table in the order of reading.
 pub(super) fn markdown(settings: &[Setting]) -> String {
-    let mut text = String::from("| key in TOML | variable | default | bounds | meaning |\n|---|---|---|---|---|\n");
-    let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
-    for Setting { key, environment, default, bounds, doc, .. } in settings {
-        let bounds = bounds.replace('|', "\\|");
-        let variables = environment.split(" or ").map(code).collect::<Vec<_>>().join(" or ");
-        writeln!(text, "| `{key}` | {variables} | {} | {bounds} | {doc} |", code(default)).expect("a String takes all");
+    let mut text = String::from("| key | default | bounds | meaning |\n|---|---|---|---|\n");
+    for Setting { key, default, bounds, doc, .. } in settings {
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        writeln!(text, "| `{key}` | {default} | {bounds} | {doc} |").expect("a String takes all");
     }
     text
 }

@@ -47,7 +47,7 @@ impl DatabaseConfig {
             .secret(
                 "database.url",
                 Some(default_url),
-                "where the data is: sqlite://PATH (one process) or postgres://USER:PASSWORD@HOST/NAME (several replicas)",
+                "Where the data is: sqlite://PATH (one process) or postgres://USER:PASSWORD@HOST/NAME (several replicas).",
             )
             .unwrap_or_else(|| default.url.clone());
         let milliseconds = |from, to| Duration::from_millis(from)..=Duration::from_millis(to);
@@ -56,77 +56,77 @@ impl DatabaseConfig {
             migrate_on_start: reader.flag(
                 "database.migrate_on_start",
                 default.migrate_on_start,
-                "bring the schema up to date at start; else run `migrate` first",
+                "Bring the schema up to date at start; else run `migrate` first.",
             ),
             connections: number(
                 reader,
                 "database.connections",
                 default.connections,
                 1..=1_000,
-                "PostgreSQL: connections of this process at most",
+                "PostgreSQL: connections of this process at most.",
             ),
             acquire_timeout: reader.duration(
                 "database.acquire_timeout",
                 default.acquire_timeout,
                 milliseconds(10, 10_000),
-                "wait for a free connection at most this long, then answer UNAVAILABLE",
+                "Wait for a free connection at most this long, then answer UNAVAILABLE.",
             ),
             connect_timeout: reader.duration(
                 "database.connect_timeout",
                 default.connect_timeout,
                 milliseconds(100, 60_000),
-                "PostgreSQL: wait for a new connection at most this long",
+                "PostgreSQL: wait for a new connection at most this long.",
             ),
             statement_timeout: reader.duration(
                 "database.statement_timeout",
                 default.statement_timeout,
                 milliseconds(100, 600_000),
-                "PostgreSQL: end a statement after this time",
+                "PostgreSQL: end a statement after this time.",
             ),
             work_timeout: reader.duration(
                 "database.work_timeout",
                 default.work_timeout,
                 milliseconds(100, 600_000),
-                "end a unit of work after this time, all of its statements together",
+                "End a unit of work after this time, all of its statements together.",
             ),
             max_lifetime: reader.duration(
                 "database.max_lifetime",
                 default.max_lifetime,
                 milliseconds(1_000, 86_400_000),
-                "PostgreSQL: replace a connection at this age",
+                "PostgreSQL: replace a connection at this age.",
             ),
             readers: number(
                 reader,
                 "database.readers",
                 default.readers,
                 1..=64,
-                "SQLite: connections that read at the same time",
+                "SQLite: connections that read at the same time.",
             ),
             write_queue: number(
                 reader,
                 "database.write_queue",
                 default.write_queue,
                 1..=1_000_000,
-                "SQLite: work that may wait for the writer; more is answered UNAVAILABLE at once",
+                "SQLite: work that may wait for the writer; more is answered UNAVAILABLE at once.",
             ),
             write_group: number(
                 reader,
                 "database.write_group",
                 default.write_group,
                 1..=1_024,
-                "SQLite: units of work that share one commit at most",
+                "SQLite: units of work that share one commit at most.",
             ),
             cache_bytes: reader.bytes(
                 "database.cache",
                 default.cache_bytes,
                 MIB..=4_096 * MIB,
-                "SQLite: page cache of each connection",
+                "SQLite: page cache of each connection.",
             ),
             mmap_bytes: reader.bytes(
                 "database.mmap",
                 default.mmap_bytes,
                 0..=1_024 * 1_024 * MIB,
-                "SQLite: how much of the file is mapped into memory",
+                "SQLite: how much of the file is mapped into memory.",
             ),
         };
         if config.engine().is_err() {

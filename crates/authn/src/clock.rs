@@ -107,3 +107,52 @@ fn micros_since_epoch(time: SystemTime) -> u64 {
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Duration = Duration::from_secs(1_800_000_000);
+
+    #[test]
+    fn a_manual_clock_moves_only_when_it_is_told_to() {
+        let manual = ManualClock::starting_at(UNIX_EPOCH + START + Duration::from_nanos(1_999));
+        let clock = manual.clock();
+        assert_eq!(clock.now(), UNIX_EPOCH + START + Duration::from_micros(1), "truncated");
+        manual.advance(Duration::from_secs(5));
+        assert_eq!(clock.now(), UNIX_EPOCH + START + Duration::from_secs(5) + Duration::from_micros(1));
+        manual.set(UNIX_EPOCH - Duration::from_secs(1));
+        assert_eq!(clock.now(), UNIX_EPOCH);
+    }
+
+    #[tokio::test]
+    async fn a_sleep_counts_from_its_call_and_ends_to_the_microsecond() {
+        let manual = ManualClock::starting_at(UNIX_EPOCH + START);
+        let mut sleep = std::pin::pin!(manual.clock().sleep(Duration::from_secs(10)));
+        manual.advance(Duration::from_secs(10) - Duration::from_micros(1));
+        assert!(futures_util::poll!(&mut sleep).is_pending());
+        manual.advance(Duration::from_micros(1));
+        sleep.await;
+    }
+
+    #[tokio::test]
+    async fn waiting_for_a_moment_follows_a_clock_that_is_set() {
+        let manual = ManualClock::starting_at(UNIX_EPOCH + START);
+        let clock = manual.clock();
+        let mut wait = std::pin::pin!(clock.sleep_until(UNIX_EPOCH + START + Duration::from_secs(300)));
+        assert!(futures_util::poll!(&mut wait).is_pending());
+        manual.set(UNIX_EPOCH + START - Duration::from_secs(3600));
+        assert!(futures_util::poll!(&mut wait).is_pending());
+        manual.set(UNIX_EPOCH + START + Duration::from_secs(300));
+        wait.await;
+        clock.sleep_until(UNIX_EPOCH).await;
+    }
+
+    #[tokio::test]
+    async fn the_clock_of_the_machine_waits_too() {
+        Clock::system().sleep(Duration::from_micros(1)).await;
+        Clock::system().sleep_until(UNIX_EPOCH).await;
+        let never = std::pin::pin!(Clock::system().sleep(Duration::MAX));
+        assert!(futures_util::poll!(never).is_pending());
+    }
+}

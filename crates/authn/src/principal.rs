@@ -54,7 +54,19 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Whoever a verified access token speaks for, and what the token allows.
+/// Whoever a verified access token speaks for, and what the token allows. Only a [`Verifier`](crate::Verifier) makes one.
+///
+/// ```compile_fail
+/// fn raised(caller: authn::Principal) -> authn::Principal {
+///     authn::Principal { scopes: vec!["everything".to_owned()], ..caller } // the fields are private
+/// }
+/// ```
+///
+/// ```
+/// fn may_read(caller: authn::Principal) -> bool {
+///     caller.has_scope("notes.read")
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     pub(crate) subject: Subject,

@@ -89,3 +89,30 @@ impl Rejection {
         Status::with_error_details_and_metadata(code, self.to_string(), details, metadata)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rejection_has_its_code_and_reason_and_only_unauthenticated_a_challenge() {
+        for (rejection, code, reason) in [
+            (Rejection::TokenMissing, Code::Unauthenticated, "TOKEN_MISSING"),
+            (Rejection::TokenInvalid, Code::Unauthenticated, "TOKEN_INVALID"),
+            (Rejection::TokenExpired, Code::Unauthenticated, "TOKEN_EXPIRED"),
+            (Rejection::TokenRevoked, Code::Unauthenticated, "TOKEN_REVOKED"),
+            (Rejection::TokenKeyRevoked, Code::Unauthenticated, "TOKEN_KEY_REVOKED"),
+            (Rejection::InsufficientScope("notes.read"), Code::PermissionDenied, "INSUFFICIENT_SCOPE"),
+            (Rejection::NotReady, Code::Unavailable, "VERIFIER_NOT_READY"),
+            (Rejection::UnknownMethod, Code::Unimplemented, "METHOD_UNKNOWN"),
+        ] {
+            let status = rejection.clone().into_status("notes-service");
+            let details = status.get_error_details();
+            let info = details.error_info().expect("an ErrorInfo");
+            assert_eq!((status.code(), info.reason.as_str(), info.domain.as_str()), (code, reason, "notes-service"));
+            assert_eq!(rejection.reason(), reason);
+            assert_eq!(status.metadata().contains_key("www-authenticate"), code == Code::Unauthenticated, "{reason}");
+            assert_eq!(details.retry_info().is_some(), code == Code::Unavailable, "{reason}");
+        }
+    }
+}

@@ -5,12 +5,14 @@ mod key_server;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authn::testing::TestIssuer;
-use authn::{JwksConfig, ManualClock, Rejection, Trust, TrustError, Verifier, VerifierConfig};
+use authn::{JwksConfig, ManualClock, Rejection, Trust, TrustError, TrustStatus, Verifier, VerifierConfig};
 use serde_json::json;
 
 use self::key_server::{Answer, Certificate, KeyServer};
 
 const COOLDOWN: Duration = Duration::from_secs(10);
+/// How long a test waits for what must come, before it says that it did not.
+const PATIENCE: Duration = Duration::from_secs(30);
 const REFRESH: Duration = Duration::from_secs(300);
 
 fn start() -> SystemTime {
@@ -50,11 +52,26 @@ impl Follower {
     }
 
     async fn fetched(&self, times: u64) {
-        self.trust.when(|status| status.fetched >= times).await;
+        self.when(|status| status.fetched >= times).await;
     }
 
     async fn failed(&self, times: u64) {
-        self.trust.when(|status| status.failed >= times).await;
+        self.when(|status| status.failed >= times).await;
+    }
+
+    async fn when(&self, condition: impl FnMut(&TrustStatus) -> bool) -> TrustStatus {
+        let awaited = tokio::time::timeout(PATIENCE, self.trust.when(condition)).await;
+        awaited.unwrap_or_else(|_| panic!("in vain: {:?}", self.trust.status()))
+    }
+
+    /// Nobody asks the server meanwhile, though another verifier asks another server and has its answer: time enough
+    /// for everything that is due.
+    async fn nobody_asks(&self) {
+        let before = self.server.requests().len();
+        for _ in 0..3 {
+            drop(Self::ready().await);
+        }
+        assert_eq!(self.server.requests().len(), before, "asked too early");
     }
 
     fn accepts(&self, issuer: &TestIssuer) -> bool {
@@ -89,7 +106,7 @@ async fn a_verifier_waits_for_its_first_key_set_not_ready_and_becomes_ready_by_i
     follower.server.answer(Answer::Set(issuer().jwks()));
     follower.clock.advance(Duration::from_millis(100));
 
-    let status = follower.trust.when(|status| status.keys > 0).await;
+    let status = follower.when(|status| status.keys > 0).await;
     assert_eq!((status.keys, status.failed), (1, 1));
     assert_eq!(follower.trust.status().last_fetched_at, Some(start() + Duration::from_millis(100)));
     assert!(follower.verifier.is_ready() && follower.accepts(&issuer()));
@@ -173,16 +190,16 @@ async fn unknown_key_ids_cost_one_fetch_per_cooldown_in_total_whatever_is_answer
             assert_eq!(follower.verifier.verify(&token), Err(Rejection::TokenInvalid));
         }
         answers += 1;
-        follower.trust.when(|status| status.fetched + status.failed >= answers).await;
+        follower.when(|status| status.fetched + status.failed >= answers).await;
         // They keep coming while the fetch is done and the cooldown runs: asked for again, and not before its end.
         for token in tokens_of_strangers(200) {
             assert_eq!(follower.verifier.verify(&token), Err(Rejection::TokenInvalid));
         }
         follower.clock.advance(COOLDOWN - Duration::from_micros(1));
-        tokio::task::yield_now().await;
+        follower.nobody_asks().await;
         follower.clock.advance(Duration::from_micros(1));
         answers += 1;
-        follower.trust.when(|status| status.fetched + status.failed >= answers).await;
+        follower.when(|status| status.fetched + status.failed >= answers).await;
         follower.clock.advance(COOLDOWN);
         assert!(follower.accepts(&issuer()), "the good key stays, {answer:?}");
     }
@@ -203,9 +220,7 @@ async fn a_known_key_id_never_causes_a_fetch() {
             let _ = follower.verifier.verify(&case.token);
         }
     }
-    follower.clock.advance(REFRESH);
-    follower.fetched(2).await;
-    assert_eq!(follower.server.requests().len(), 2, "the first, and the one of the interval");
+    follower.nobody_asks().await;
 }
 
 #[tokio::test]
@@ -286,10 +301,14 @@ async fn keys_for_other_purposes_are_skipped() {
 async fn following_ends_with_the_last_clone() {
     let mut follower = Follower::of(Answer::Silence).await;
     follower.server.client_asked().await;
-    let clone = follower.trust.clone();
+    follower.clock.advance(REFRESH); // whatever is waited for is due
+    let (server, trust) = (&mut follower.server, follower.trust.clone());
     drop((follower.trust, follower.verifier));
-    drop(clone);
-    follower.server.client_hung_up().await;
+    assert!(futures_util::poll!(std::pin::pin!(server.client_hung_up())).is_pending(), "a clone is left");
+    drop(trust);
+    server.client_hung_up().await;
+    drop(Follower::ready().await);
+    assert_eq!(server.requests().len(), 1, "not asked again");
 }
 
 #[tokio::test]
@@ -321,16 +340,17 @@ async fn over_tls_the_server_must_have_a_certificate_of_the_pinned_authority_for
     let server = KeyServer::start_with_tls(clock.clock(), answer.clone(), &certificate).await;
 
     let pinned = follow(&server, Some(&certificate.authority_pem));
-    pinned.when(|status| status.fetched > 0).await;
+    pinned.when(|status| status.fetched + status.failed > 0).await;
+    assert!(pinned.is_ready());
 
     let another = follow(&server, Some(&Certificate::for_name("localhost").authority_pem));
-    another.when(|status| status.failed > 0).await;
+    another.when(|status| status.fetched + status.failed > 0).await;
     assert!(!another.is_ready());
 
     let misnamed = Certificate::for_name("example.org");
     let server_misnamed = KeyServer::start_with_tls(clock.clock(), answer, &misnamed).await;
     let strict = follow(&server_misnamed, Some(&misnamed.authority_pem));
-    strict.when(|status| status.failed > 0).await;
+    strict.when(|status| status.fetched + status.failed > 0).await;
     assert!(!strict.is_ready());
     assert_eq!((server.requests().len(), server_misnamed.requests().len()), (1, 0));
 }

@@ -56,7 +56,8 @@ impl runtime::command::Service for AuthService {
 
     async fn build(config: Config, clock: Clock) -> Result<Self, BoxError> {
         // The store comes first: on SQLite its lock keeps a second process from making secrets.
-        let repository = open_store(&config).await?;
+        make_data_folder(&config)?;
+        let repository = Repository::open(&config.database).await?;
         let database = repository.database().clone();
         let key = SigningKey::load(key_source(&config)).await?;
         let trust = Trust::fixed(vec![PublicKey::from_pem(key.public_pem().as_bytes())?]);
@@ -92,8 +93,8 @@ impl runtime::command::Service for AuthService {
     }
 
     async fn migrate(config: Config) -> Result<(), BoxError> {
-        open_store(&config).await?.database().close().await;
-        Ok(())
+        make_data_folder(&config)?;
+        Ok(Repository::migrate(&config.database).await?)
     }
 
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
@@ -110,12 +111,9 @@ impl runtime::command::Service for AuthService {
     }
 }
 
-/// The store, and for an embedded one the folder that it and the secrets are in.
-async fn open_store(config: &Config) -> Result<Repository, BoxError> {
-    if config.is_embedded() {
-        crypto::make_private_folder(&config.data_dir)?;
-    }
-    Ok(Repository::open(&config.database).await?)
+/// Makes the folder that an embedded store and its secrets are in; with any other store nothing is kept here.
+fn make_data_folder(config: &Config) -> std::io::Result<()> {
+    if config.is_embedded() { crypto::make_private_folder(&config.data_dir) } else { Ok(()) }
 }
 
 fn key_source(config: &Config) -> KeySource {

@@ -41,6 +41,7 @@ impl Service {
         let folder = tempfile::tempdir().expect("a folder");
         let environment = [
             ("LISTEN", "127.0.0.1:0".to_owned()),
+            ("OPERATIONS_LISTEN", "127.0.0.1:0".to_owned()),
             ("DATA_DIR", folder.path().display().to_string()),
             ("DATABASE_URL", store.url()),
             ("SIGNING_KEY", signing_key()),

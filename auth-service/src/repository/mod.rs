@@ -44,6 +44,14 @@ impl Repository {
         Ok(Self { database: Database::open::<Migrator>(config).await? })
     }
 
+    /// Brings the store's schema up to date, whatever the settings say of doing so at start.
+    ///
+    /// # Errors
+    /// As [`Database::migrate`].
+    pub(crate) async fn migrate(config: &DatabaseConfig) -> Result<(), DatabaseError> {
+        Database::migrate::<Migrator>(config).await
+    }
+
     /// The database itself, for readiness and for closing it.
     pub(crate) const fn database(&self) -> &Database {
         &self.database

@@ -24,6 +24,7 @@ use authn::{Clock, PublicKey, Trust, Verifier, VerifierConfig};
 use futures_util::FutureExt as _;
 use runtime::config::Reader;
 use runtime::database::Database;
+use runtime::kept_secret;
 use runtime::server::{Check, Server, Services};
 
 use self::app::{App, Limits};
@@ -113,7 +114,7 @@ impl runtime::command::Service for AuthService {
 
 /// Makes the folder that an embedded store and its secrets are in; with any other store nothing is kept here.
 fn make_data_folder(config: &Config) -> std::io::Result<()> {
-    if config.is_embedded() { crypto::make_private_folder(&config.data_dir) } else { Ok(()) }
+    if config.is_embedded() { kept_secret::make_private_folder(&config.data_dir) } else { Ok(()) }
 }
 
 fn key_source(config: &Config) -> KeySource {

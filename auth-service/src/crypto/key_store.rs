@@ -13,12 +13,11 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use runtime::config::Secret;
+use runtime::kept_secret;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::task::{JoinError, spawn_blocking};
 use zeroize::Zeroizing;
-
-use super::secret_file;
 
 /// Where the signing key comes from.
 #[derive(Clone, Debug)]
@@ -96,7 +95,7 @@ impl SigningKey {
         spawn_blocking(move || match source {
             KeySource::Given(pem) => Self::from_pem(pem.expose()),
             KeySource::Kept(path, bits) => {
-                let pem = secret_file::read_or_keep(&path, || make(bits).map_err(io::Error::other))?;
+                let pem = kept_secret::read_or_keep(&path, || make(bits).map_err(io::Error::other))?;
                 Self::from_pem(&pem)
             }
         })

@@ -3,7 +3,6 @@
 mod key_store;
 mod password_hasher;
 mod refresh_secret;
-mod secret_file;
 mod token_signer;
 
 pub(crate) use key_store::{KeyBits, KeyError, KeySource, PublicJwk, SigningKey};
@@ -11,5 +10,4 @@ pub(crate) use password_hasher::{
     HashError, HashingSettings, MAX_ITERATIONS, MAX_MEMORY_KIB, PasswordHasher, Verification,
 };
 pub(crate) use refresh_secret::{NoRandomness, RefreshSecret, SecretSource, new_nonce};
-pub(crate) use secret_file::make_private_folder;
 pub(crate) use token_signer::{SigningError, TokenSettings, TokenSigner};

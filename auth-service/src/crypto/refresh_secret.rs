@@ -8,10 +8,10 @@ use aws_lc_rs::rand::{self, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use runtime::config::Secret;
+use runtime::kept_secret;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use super::secret_file;
 use crate::domain::{Generation, HeaderCheck, Mac, Nonce, PresentedToken, RefreshToken, SessionKey, TokenHeader};
 
 /// A shorter secret could be guessed, in bytes.
@@ -44,7 +44,7 @@ impl RefreshSecret {
         match source {
             SecretSource::Given(secret) => Self::from_text(secret.expose()),
             SecretSource::Kept(path) => {
-                let secret = spawn_blocking(move || secret_file::read_or_keep(&path, make)).await??;
+                let secret = spawn_blocking(move || kept_secret::read_or_keep(&path, make)).await??;
                 Self::from_text(&secret)
             }
         }

@@ -1,7 +1,7 @@
 //! Secrets at work.
 
 mod page_token;
-mod secret_file;
+mod page_token_secret;
 
 pub use page_token::PageTokens;
-pub use secret_file::page_token_secret;
+pub use page_token_secret::page_token_secret;

@@ -1,3 +1,5 @@
+//! Secrets that a service on an embedded store makes at its first start and keeps in its data folder.
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -14,7 +16,7 @@ const GROUP_AND_OTHERS: u32 = 0o077;
 ///
 /// # Errors
 /// If it cannot be made.
-pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
@@ -22,7 +24,7 @@ pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// If the file is readable by others than its owner, cannot be read or written, or `make` fails.
-pub(super) fn read_or_keep(
+pub fn read_or_keep(
     path: &Path,
     make: impl FnOnce() -> io::Result<Zeroizing<String>>,
 ) -> io::Result<Zeroizing<String>> {

@@ -152,6 +152,10 @@ fn read_settings<S: Service>(file: Option<&std::path::Path>) -> Result<Reader, B
 
 fn serve<S: Service>(config: S::Config, log: LogConfig) -> Result<(), BoxError> {
     let _log = telemetry::start(log);
+    // Each connection is an open file, and many systems begin with a limit of 1,024 that may be raised.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(error = %error, "the limit of open files stays as it is");
+    }
     let executor = executor()?;
     executor.block_on(async {
         let shutdown = signals::shutdown()?;

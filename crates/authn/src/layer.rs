@@ -13,7 +13,8 @@ use crate::{AccessPolicy, Authenticate, Rule, Verifier};
 /// It puts the method's [`Rule`] into the request's extensions, where the interceptor behind it finds it, verifies the
 /// token and enforces the rule, before the body of the request is looked at. A path without a rule is refused as
 /// UNIMPLEMENTED `METHOD_UNKNOWN` before any handler; a public method's `authorization` is not looked at. A response
-/// stream that is still open when its token expires ends with `TOKEN_EXPIRED`.
+/// stream that is still open when its token expires ends with `TOKEN_EXPIRED`. Plain HTTP beside gRPC, such as a key set,
+/// has no rules: route it before this layer.
 #[derive(Clone, Debug)]
 pub struct AuthLayer {
     policy: AccessPolicy,

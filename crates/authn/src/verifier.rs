@@ -49,9 +49,13 @@ impl VerifierConfig {
 /// Verifies access tokens (RFC 9068, RS256): synchronous, without a database or a network. Cheap to clone; clones share
 /// the memory of verified tokens.
 ///
-/// The keys are read without a lock from the snapshot in force. A token is verified in full once (30 to 50 µs) and then
-/// remembered by the SHA-256 digest of all of it; its times, and that its key is still trusted, are checked again at each
-/// use, so what is remembered never changes an answer. Refusals are not remembered.
+/// The keys are read without a lock from the snapshot in force. A token is verified in full once and then remembered by
+/// the SHA-256 digest of all of it, in shards whose locks are held for a look-up each. Its times, and that its key is
+/// still trusted, are checked again at each use, so what is remembered never changes an answer. Refusals are not
+/// remembered.
+///
+/// Cost, for a token of 948 bytes and RSA-2048, in a release build on a two-core cloud machine: 20 µs in full, and 0.6 µs
+/// remembered, 1.4 µs among 20,000 others (best of 50 rounds).
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 

@@ -364,6 +364,7 @@ async fn a_configuration_that_cannot_work_is_refused() {
         JwksConfig { url: "/jwks.json".to_owned(), ..good() },
         JwksConfig { url: "file:///etc/passwd".to_owned(), ..good() },
         JwksConfig { url: "ftp://127.0.0.1/jwks.json".to_owned(), ..good() },
+        JwksConfig { url: "http://user:password@127.0.0.1:9/jwks.json".to_owned(), ..good() },
         JwksConfig { cooldown: Duration::from_millis(9_999), ..good() },
         JwksConfig { refresh_interval: Duration::from_secs(9), ..good() },
         JwksConfig { timeout: Duration::ZERO, ..good() },

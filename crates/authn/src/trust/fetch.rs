@@ -23,6 +23,9 @@ pub(super) struct Fetcher {
 impl Fetcher {
     pub(super) fn new(config: &JwksConfig) -> Result<Self, TrustError> {
         let url = Url::parse(&config.url).map_err(|_| TrustError::Setting("the URL of the key set is not a URL"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(TrustError::Setting("the URL of the key set has a user name or password in it"));
+        }
         let mut client = Client::builder()
             .redirect(Policy::none())
             .no_proxy()

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use secret::Secret;
+pub(crate) use source::check_private;
 use source::{Given, Source};
 use value::Parsed;
 

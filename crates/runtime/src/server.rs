@@ -12,6 +12,7 @@ mod metrics;
 mod operations;
 mod request_body;
 mod stack;
+mod stall;
 mod tls;
 mod translate;
 

@@ -17,7 +17,7 @@ use crate::config::Reader;
 /// The crates whose words are ours.
 const OURS: [&str; 5] = ["auth_service", "authn", "notes_service", "runtime", "standalone"];
 /// Lines that may wait for the sink.
-const WAITING_LINES: usize = 65_536;
+const WAITING_LINES: usize = 8_192;
 
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
@@ -60,6 +60,11 @@ pub fn start(config: LogConfig) -> WorkerGuard {
     } else {
         fmt::layer().with_writer(writer).with_ansi(std::io::stdout().is_terminal()).boxed()
     };
+    // The text of a panic may hold what callers sent; where it happened is enough to find it.
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(location, "a thread panicked");
+    }));
     // A second start in one process, as tests do, keeps the first.
     tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().ok();
     guard

@@ -145,7 +145,7 @@ fn read_secret(path: &Path) -> Result<Secret, String> {
 /// is not root. Compose mounts its own for everybody inside a container, where nobody else is: `/run/secrets` and
 /// `/var/run/secrets` are taken as they are.
 #[cfg(unix)]
-fn check_private(file: &std::fs::File, path: &Path) -> Result<(), String> {
+pub(crate) fn check_private(file: &std::fs::File, path: &Path) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt as _;
     if ["/run/secrets", "/var/run/secrets"].iter().any(|folder| path.starts_with(folder)) {
         return Ok(());
@@ -158,7 +158,7 @@ fn check_private(file: &std::fs::File, path: &Path) -> Result<(), String> {
 }
 
 #[cfg(not(unix))]
-fn check_private(_file: &std::fs::File, _path: &Path) -> Result<(), String> {
+pub(crate) fn check_private(_file: &std::fs::File, _path: &Path) -> Result<(), String> {
     Ok(())
 }
 

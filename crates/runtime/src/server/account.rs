@@ -14,7 +14,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::metrics::{MethodId, Metrics};
-use super::{PeerAddress, health, translate};
+use super::{PeerAddress, health, stall, translate};
 use crate::trace::TraceId;
 
 /// One call that is not settled yet. A call whose answer is dropped was cancelled.
@@ -111,7 +111,10 @@ impl http_body::Body for Accounted {
                     let code = translate::headers(&mut trailers, this.domain).unwrap_or(Code::Unknown);
                     (trailers, code)
                 }
-                Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                Err(frame) => {
+                    stall::peer_has_to_read();
+                    return Poll::Ready(Some(Ok(frame)));
+                }
             },
             Poll::Ready(Some(Err(status))) => translate::trailers(status, this.domain),
             Poll::Ready(None) => {
@@ -120,6 +123,7 @@ impl http_body::Body for Accounted {
                 return Poll::Ready(None);
             }
             Poll::Pending => {
+                stall::service_has_to_answer();
                 // Only streams wait; the messages that they have ready go out before this.
                 if this.stop.is_none() {
                     this.stop.set(Some(this.draining.clone().cancelled_owned()));

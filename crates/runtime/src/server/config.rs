@@ -43,6 +43,7 @@ pub struct Limits {
     pub(super) concurrent_calls: usize,
     pub(super) call_deadline: Duration,
     pub(super) handshake_deadline: Duration,
+    pub(super) stall_deadline: Duration,
     pub(super) keepalive_interval: Duration,
     pub(super) keepalive_timeout: Duration,
     pub(super) connection_age: Duration,
@@ -126,7 +127,7 @@ impl Limits {
         let streams_per_connection = u32::try_from(number(
             "limits.streams_per_connection",
             100,
-            1..=10_000,
+            1..=200,
             "Calls at the same time on one HTTP/2 connection.",
         ))
         .expect("the bounds fit");
@@ -153,6 +154,12 @@ impl Limits {
                 SECOND / 10..=MINUTE,
                 "Longest time for the TLS handshake, the HTTP/2 preface and the headers of an HTTP/1 request.",
             ),
+            stall_deadline: reader.duration(
+                "limits.stall_deadline",
+                30 * SECOND,
+                SECOND / 10..=10 * MINUTE,
+                "How long an answer may wait for a peer that does not read it; then the call is reset.",
+            ),
             keepalive_interval: reader.duration(
                 "limits.keepalive_interval",
                 20 * SECOND,
@@ -169,7 +176,7 @@ impl Limits {
                 "limits.connection_age",
                 30 * MINUTE,
                 SECOND..=24 * 60 * MINUTE,
-                "Age, ± 10 %, at which a connection is asked to end after its running calls.",
+                "Age, ± 10 %, at which a connection is asked to end; it is cut when the drain deadline has passed after that.",
             ),
             header_bytes: reader.bytes(
                 "limits.header_bytes",

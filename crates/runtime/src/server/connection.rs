@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -23,9 +23,10 @@ use tonic::body::Body;
 use uuid::Uuid;
 
 use super::Limits;
+use super::stall::Watched;
 
-/// Resets that a peer may cause on one connection, by its own frames or by provoking ours, before it is sent away
-/// (CVE-2023-44487, CVE-2025-8671).
+/// Resets that a peer may provoke from us on one connection before it is sent away (CVE-2025-8671); those that it sends
+/// itself are bounded by h2's own 20 (CVE-2023-44487).
 const RESET_STREAMS: usize = 256;
 /// The HTTP/2 preface and the header of the SETTINGS frame that must follow it (RFC 9113 §3.4).
 const PREFACE_BYTES: u64 = 24 + 9;
@@ -45,14 +46,15 @@ pub(super) trait Handler: Send + Sync + 'static {
 /// How HTTP/1.1 and HTTP/2 are spoken.
 #[derive(Clone)]
 pub(super) struct Protocols {
-    builder: auto::Builder<TokioExecutor>,
+    builder: auto::Builder<Watched>,
     handshake_deadline: Duration,
     connection_age: Duration,
+    ending: Duration,
 }
 
 impl Protocols {
     pub(super) fn new(limits: &Limits) -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = auto::Builder::new(Watched { limit: limits.stall_deadline });
         builder
             .http1()
             .timer(TokioTimer::new())
@@ -62,13 +64,17 @@ impl Protocols {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.streams_per_connection)
-            .max_pending_accept_reset_streams(RESET_STREAMS)
             .max_local_error_reset_streams(RESET_STREAMS)
             .max_header_list_size(u32::try_from(limits.header_bytes).expect("the bounds fit"))
             .max_send_buf_size(SEND_BUFFER_BYTES)
             .keep_alive_interval(limits.keepalive_interval)
             .keep_alive_timeout(limits.keepalive_timeout);
-        Self { builder, handshake_deadline: limits.handshake_deadline, connection_age: limits.connection_age }
+        Self {
+            builder,
+            handshake_deadline: limits.handshake_deadline,
+            connection_age: limits.connection_age,
+            ending: limits.drain_deadline,
+        }
     }
 }
 
@@ -107,6 +113,7 @@ async fn serve_stream<H: Handler>(
     let mut connection = pin!(protocols.builder.serve_connection(TokioIo::new(stream), service));
     let mut first_bytes = pin!(tokio::time::sleep(protocols.handshake_deadline));
     let mut age = pin!(tokio::time::sleep(jittered(protocols.connection_age)));
+    let mut cut = pin!(tokio::time::sleep(Duration::MAX));
     let mut preface_is_due = true;
     let mut is_ending = false;
     loop {
@@ -126,7 +133,12 @@ async fn serve_stream<H: Handler>(
             }
             () = age.as_mut(), if !is_ending => {
                 is_ending = true;
+                cut.as_mut().reset(tokio::time::Instant::now() + protocols.ending);
                 connection.as_mut().graceful_shutdown();
+            }
+            () = cut.as_mut(), if is_ending => {
+                tracing::debug!("connection closed: it was old and did not end");
+                return;
             }
             () = draining.cancelled(), if !is_ending => {
                 is_ending = true;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ use super::metrics::Metrics;
 
 /// The pause after an error of `accept`, which is mostly a lack of file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Open files that are kept for the store, logs and other listeners.
+const RESERVED_FILES: usize = 128;
 
 /// A bound address.
 pub(super) struct Listener {
@@ -52,7 +55,7 @@ impl Listener {
             tcp,
             tls,
             protocols: Protocols::new(limits),
-            permits: Arc::new(Semaphore::new(limits.connections)),
+            permits: Arc::new(Semaphore::new(below_open_files(limits.connections))),
             per_address: Arc::new(PerAddress { most: limits.connections_per_address, open: Mutex::default() }),
         })
     }
@@ -110,9 +113,13 @@ impl Listener {
                     stream.set_nodelay(true).ok();
                     return Some((stream, peer));
                 }
+                Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(error = %error, "cannot accept connections for now");
-                    tokio::time::sleep(BACK_OFF).await;
+                    tokio::select! {
+                        () = draining.cancelled() => return None,
+                        () = tokio::time::sleep(BACK_OFF) => {}
+                    }
                 }
             }
         }
@@ -120,7 +127,7 @@ impl Listener {
 
     fn admit(&self, address: IpAddr) -> Option<Admission> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
-        let address = address.to_canonical();
+        let address = network(address);
         let mut open = self.per_address.open.lock().expect("nobody panics while holding the counts");
         let count = open.entry(address).or_insert(0);
         if *count >= self.per_address.most {
@@ -130,6 +137,30 @@ impl Listener {
         drop(open);
         Some(Admission { address, per_address: Arc::clone(&self.per_address), _permit: permit })
     }
+}
+
+/// The cap on connections, below the limit of open files: a process that has none left cannot even read its database.
+fn below_open_files(connections: usize) -> usize {
+    let files = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+    let most = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(RESERVED_FILES).max(1);
+    if connections > most {
+        tracing::warn!(connections = most, "the limit of open files allows no more connections");
+    }
+    connections.min(most)
+}
+
+/// Whom a connection is counted for: an IPv4 address, or the /64 that a single IPv6 host has for itself.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address => address,
+    }
+}
+
+/// Whether the peer went away before it was accepted; the next one may be there already.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    [ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted].contains(&error.kind())
 }
 
 impl Drop for Admission {

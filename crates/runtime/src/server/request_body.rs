@@ -69,7 +69,7 @@ impl http_body::Body for OneMessage {
         let frame = ready!(this.body.poll_frame(context));
         Poll::Ready(match frame {
             Some(Ok(frame)) if frame.data_ref().is_some_and(|data| !this.message.take(data)) => {
-                Some(Err(translate::malformed(this.domain)))
+                Some(Err(translate::wrong_count(this.domain)))
             }
             frame => frame,
         })

@@ -28,7 +28,9 @@ pub(super) fn acceptor(config: &TlsConfig) -> io::Result<TlsAcceptor> {
             builder.with_client_cert_verifier(verifier.build().map_err(other)?)
         }
     };
-    let key = PrivateKeyDer::from_pem_file(&config.key).map_err(|error| unreadable(&config.key, &error))?;
+    let file = std::fs::File::open(&config.key).map_err(|error| unreadable(&config.key, &error))?;
+    crate::config::check_private(&file, &config.key).map_err(io::Error::other)?;
+    let key = PrivateKeyDer::from_pem_reader(file).map_err(|error| unreadable(&config.key, &error))?;
     let mut server = builder.with_single_cert(certificates(&config.certificate)?, key).map_err(other)?;
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(server)))

@@ -8,6 +8,9 @@ use crate::status::Refusal;
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
 const DETAILS: &str = "grpc-status-details-bin";
+/// How tonic's refusals of a request that it cannot read begin.
+const UNREADABLE: [&str; 5] =
+    ["failed to decode Protobuf message", "protocol error", "Unexpected EOF", "tonic-web", "trailers"];
 
 /// Translates the status in the headers or trailers of an answer; `None` if there is none.
 pub(super) fn headers(headers: &mut HeaderMap, domain: &'static str) -> Option<Code> {
@@ -32,6 +35,11 @@ pub(super) fn malformed(domain: &'static str) -> Status {
     Refusal::new(domain, Code::InvalidArgument, "MALFORMED_REQUEST", "the request is malformed").into_status()
 }
 
+/// UNIMPLEMENTED `MESSAGE_COUNT`: every method takes exactly one message.
+pub(super) fn wrong_count(domain: &'static str) -> Status {
+    Refusal::new(domain, Code::Unimplemented, "MESSAGE_COUNT", "the method takes exactly one message").into_status()
+}
+
 fn replace(headers: &mut HeaderMap, status: &Status) -> Code {
     for name in [STATUS, MESSAGE, DETAILS] {
         headers.remove(name);
@@ -46,13 +54,10 @@ fn refusal(status: &Status, domain: &'static str) -> Status {
     let new = |code, reason, message| Refusal::new(domain, code, reason, message).into_status();
     let is_about = |word| status.message().contains(word);
     match status.code() {
-        // tonic says INTERNAL of an answer that it cannot encode, and of every request that it cannot decode.
-        Code::Internal if is_about("Error encoding") || is_about("Error compressing") => {
-            tracing::error!("an answer could not be encoded");
-            Refusal::internal(domain).into_status()
-        }
-        // A request body that broke off is UNKNOWN.
-        Code::Internal | Code::Unknown => malformed(domain),
+        Code::Internal if is_about("Missing request message") => wrong_count(domain),
+        // tonic says INTERNAL of every request that it cannot read; a request body that broke off is UNKNOWN.
+        Code::Internal if UNREADABLE.iter().any(|words| is_about(words)) => malformed(domain),
+        Code::Unknown => malformed(domain),
         Code::OutOfRange => {
             new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", "the message is larger than this service accepts")
         }
@@ -68,6 +73,7 @@ fn refusal(status: &Status, domain: &'static str) -> Status {
         }
         Code::Unavailable => new(Code::Unavailable, "DRAINING", "the service is stopping, try again"),
         code => {
+            // The text is a library's: of an answer that it cannot write, for one.
             tracing::error!(code = ?code, "a status without a reason");
             Refusal::internal(domain).into_status()
         }

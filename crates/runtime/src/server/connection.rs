@@ -107,6 +107,8 @@ async fn serve_stream<H: Handler>(
     let received = Arc::new(AtomicU64::new(0));
     let stream = Counted { stream, received: Arc::clone(&received) };
     let service = service_fn(|request| {
+        // A whole request is an introduction, and one of HTTP/1 can be shorter than the preface of HTTP/2.
+        received.fetch_max(PREFACE_BYTES, Ordering::Relaxed);
         let handler = Arc::clone(&handler);
         async move { Ok::<_, Infallible>(handler.handle(request, peer).await) }
     });

@@ -54,6 +54,20 @@ async fn a_kept_http1_connection_that_asks_nothing_more_is_closed() {
     await_end(&mut stream, Instant::now()).await;
 }
 
+#[tokio::test]
+async fn the_handshake_deadline_does_not_cut_a_short_request_that_takes_longer() {
+    let mut toy = Toy::start(&[SOON]).await;
+    let mut stream = TcpStream::connect(toy.address).await.expect("the toy listens");
+    stream.write_all(b"GET /wait HTTP/1.1\r\nhost:a\r\n\r\n").await.expect("sent");
+    assert_eq!(toy.event().await, Event::Begun);
+    says(toy.address, b"").await; // came later and is closed at the deadline
+    toy.open_gate();
+    assert_eq!(toy.event().await, Event::Finished);
+    let mut answer = vec![0; 4_096];
+    let length = within(stream.read(&mut answer)).await.expect("an answer");
+    assert!(answer[..length].starts_with(b"HTTP/1.1 200"), "{}", answer[..length].escape_ascii());
+}
+
 /// Tries until the toy takes another connection.
 async fn again(address: SocketAddr) -> Connection {
     within(async {

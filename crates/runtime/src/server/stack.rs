@@ -11,9 +11,11 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use authn::{AccessPolicy, AuthLayer, Verifier};
+use futures_util::FutureExt as _;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -86,14 +88,24 @@ impl Stack {
                 response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
                 response
             }
-            Kind::Http => unwrap(self.http.clone().oneshot(request).await).map(Body::new),
+            Kind::Http => self.answer_http(request).await,
             Kind::Refused(status) => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = status;
+                let mut response = empty(status);
                 if status == StatusCode::METHOD_NOT_ALLOWED {
                     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
                 }
                 response
+            }
+        }
+    }
+
+    /// A panic would end the connection, and with it the calls of others that share it through a proxy.
+    async fn answer_http(&self, request: Request<Incoming>) -> Response<Body> {
+        match AssertUnwindSafe(self.http.clone().oneshot(request)).catch_unwind().await {
+            Ok(answered) => unwrap(answered).map(Body::new),
+            Err(_panic) => {
+                tracing::error!("a handler of plain HTTP panicked");
+                empty(StatusCode::INTERNAL_SERVER_ERROR)
             }
         }
     }
@@ -142,6 +154,12 @@ impl Kind {
 
 fn content_type(headers: &HeaderMap) -> &[u8] {
     headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default()
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
 }
 
 fn unwrap<T>(result: Result<T, Infallible>) -> T {

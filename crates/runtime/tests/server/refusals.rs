@@ -31,6 +31,22 @@ async fn a_panic_is_an_internal_error_of_its_call_alone_and_names_the_trace() {
 }
 
 #[tokio::test]
+async fn a_panic_of_a_plain_http_handler_leaves_the_calls_of_its_connection_alone() {
+    let mut toy = Toy::start(&[]).await;
+    let connection = Connection::open(toy.address).await;
+    let other = connection.begin(WAIT, &waiting());
+    assert_eq!(toy.event().await, Event::Begun);
+
+    let request = http::Request::get("http://toy.example/panic").body(Default::default()).expect("a request");
+    let answer = connection.send(request).await.expect("an answer");
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (500, 0));
+
+    toy.open_gate();
+    assert_eq!(other.await.expect("no panic").expect("the connection lives").outcome(), "Ok");
+    assert_eq!(get(toy.address, Version::HTTP_11, "/panic").await.status, 500);
+}
+
+#[tokio::test]
 async fn the_words_of_a_library_never_leave_and_every_status_has_a_reason() {
     let toy = Toy::start(&[]).await;
     let connection = Connection::open(toy.address).await;

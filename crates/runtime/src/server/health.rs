@@ -1,10 +1,12 @@
 //! Whether the process lives and whether its services are ready: over gRPC for clients, and for the operations listener.
 //! Readiness is looked at in the background, never while somebody asks.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health as HealthRpc, HealthServer};
@@ -81,7 +83,9 @@ impl Health {
 
     async fn look(&self) -> bool {
         for check in self.checks.iter() {
-            if !tokio::time::timeout(CHECK_WITHIN, (check.probe)()).await.unwrap_or(false) {
+            // A check that panics must not end the watch, which would leave the last state for ever.
+            let probe = AssertUnwindSafe(async { (check.probe)().await }).catch_unwind();
+            if !matches!(tokio::time::timeout(CHECK_WITHIN, probe).await, Ok(Ok(true))) {
                 tracing::debug!(check = check.name, "not ready");
                 return false;
             }

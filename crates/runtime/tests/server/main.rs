@@ -16,6 +16,7 @@ mod refusals;
 
 // Who else asks.
 mod browser;
+mod health;
 
-// The end of a process.
+// The life of a process.
 mod drain;

@@ -213,6 +213,44 @@ async fn no_secret_and_no_text_of_a_person_is_in_the_log_at_any_level() {
     }
 }
 
+/// Runs a program to its end and tells whether it succeeded and what it said.
+fn finish(name: &str, folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(program(name));
+    command.current_dir(folder).env_clear().envs(environment.iter().copied()).args(arguments);
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said)
+}
+
+#[test]
+fn migrate_succeeds_only_when_the_schema_is_in_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join("key.pem");
+    write_secret(&key, &TestIssuer::new("http://127.0.0.1:50051", "notes-service").private_pem());
+    let key = key.display().to_string();
+    // Nobody listens at port 1.
+    let nowhere = "postgres://nobody@127.0.0.1:1/nowhere";
+    let on_server = [
+        ("AUTH_SERVICE_DATABASE_URL", nowhere),
+        ("AUTH_SERVICE_SIGNING_KEY_FILE", &key),
+        ("AUTH_SERVICE_REFRESH_SECRET", "a refresh secret that only the tests use"),
+        ("NOTES_SERVICE_DATABASE_URL", nowhere),
+        ("NOTES_SERVICE_PAGE_TOKEN_SECRET", "a page token secret that only the tests use"),
+    ];
+    let in_folder =
+        [("AUTH_SERVICE_DATABASE_MIGRATE_ON_START", "false"), ("NOTES_SERVICE_DATABASE_MIGRATE_ON_START", "false")];
+    for (name, variables, store) in
+        [("auth-service", 0..3, "data/auth.db"), ("notes-service", 3..5, "data/notes.db"), ("standalone", 0..5, "data")]
+    {
+        let (done, said) = finish(name, folder.path(), &on_server[variables], &["migrate"]);
+        assert!(!done, "{name} says that it migrated a server that is not there: {said}");
+        assert!(said.contains("refused"), "{name} does not say why: {said}");
+        let (done, said) = finish(name, folder.path(), &in_folder, &["migrate"]);
+        assert!(done, "{name}: {said}");
+        assert!(folder.path().join(store).exists(), "{name}");
+    }
+}
+
 #[test]
 fn mistakes_in_the_settings_are_all_named_at_once_and_nothing_starts() {
     let folder = tempfile::tempdir().expect("a folder");

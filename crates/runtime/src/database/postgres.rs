@@ -162,10 +162,6 @@ impl Postgres {
 
     /// Asks the server whether it can be used, and begins with new connections if so, for the old ones may be dead.
     async fn look<M: MigratorTrait + 'static>(&self) -> Result<(), DatabaseError> {
-        // The mapper's pool waits for a server that refuses; a look of our own returns at once.
-        let first = timeout(self.config.connect_timeout, self.options.connect()).await;
-        let first = first.map_err(|_| DatabaseError::from_db_err(overdue()))?;
-        Connection::from(first.map_err(|error| DatabaseError::from_db_err(connecting(error)))?).close().await;
         bring_up::<M>(&self.config, &self.options, self.config.migrate_on_start).await?;
         self.pool.renew();
         if self.goes([State::Starting, State::Down], State::Ready) {
@@ -223,6 +219,7 @@ async fn bring_up<M: MigratorTrait + 'static>(
     options: &PgConnectOptions,
     migrate: bool,
 ) -> Result<(), DatabaseError> {
+    reach(config, options).await.map_err(DatabaseError::from_db_err)?;
     let store = mapper(config, options).await.map_err(DatabaseError::from_db_err)?;
     let done = match schema::check::<M>(&store).await {
         Ok(Standing::Older(_)) if migrate => upgrade_alone::<M>(&store).await,
@@ -236,6 +233,14 @@ async fn bring_up<M: MigratorTrait + 'static>(
     };
     store.close().await.ok();
     done
+}
+
+/// Whether the server lets us in. The mapper's pool waits for one that refuses, and does not say why; this returns at
+/// once.
+async fn reach(config: &DatabaseConfig, options: &PgConnectOptions) -> Result<(), DbErr> {
+    let first = timeout(config.connect_timeout, options.connect()).await.map_err(|_| overdue())?;
+    Connection::from(first.map_err(connecting)?).close().await;
+    Ok(())
 }
 
 /// Applies what is missing under a lock that a crash releases; every migration is in the one transaction.

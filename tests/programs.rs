@@ -252,6 +252,20 @@ fn migrate_succeeds_only_when_the_schema_is_in_place() {
 }
 
 #[test]
+fn the_log_says_why_the_database_cannot_be_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut settings = ANY_PORTS[2..].to_vec();
+    settings.extend([
+        ("NOTES_SERVICE_DATABASE_URL", "postgres://nobody:canary@127.0.0.1:1/nowhere"),
+        ("NOTES_SERVICE_PAGE_TOKEN_SECRET", "a page token secret that only the tests use"),
+    ]);
+    let program = Program::start("notes-service", folder.path(), &settings, 2);
+    let line = program.log.iter().find(|line| line.contains("the database cannot be used yet"));
+    let line = line.unwrap_or_else(|| panic!("it says nothing: {:#?}", program.log));
+    assert!(line.contains("refused") && !line.contains("canary"), "{line}");
+}
+
+#[test]
 fn mistakes_in_the_settings_are_all_named_at_once_and_nothing_starts() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = Command::new(program("notes-service"))

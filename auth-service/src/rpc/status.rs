@@ -1,9 +1,9 @@
 //! The one place that makes a `Status`: every refusal's code, reason and advice, and every failure's log line.
 
-use std::error::Error as StdError;
 use std::time::Duration;
 
 use authn::Rejection;
+use runtime::Causes;
 use runtime::database::DatabaseError;
 use runtime::status::{FieldViolation, Refusal};
 use tonic::{Code, Status};
@@ -53,7 +53,7 @@ pub(super) fn refuse(error: Error) -> Status {
         Error::Repository(RepositoryError::Database(
             cause @ (DatabaseError::Unavailable(_) | DatabaseError::Contention(_)),
         )) => {
-            warn!(error = chain(&cause), "the store is not available");
+            warn!(error = %Causes(&cause), "the store is not available");
             Refusal::new(DOMAIN, Code::Unavailable, "STORE_UNAVAILABLE", "the store is unavailable, try again")
                 .retry_after(STORE_RETRY_DELAY)
         }
@@ -62,7 +62,7 @@ pub(super) fn refuse(error: Error) -> Status {
         | Error::Signing(_)
         | Error::Randomness(_)
         | Error::Hashing(_)) => {
-            error!(error = chain(&fault), "a call failed");
+            error!(error = %Causes(&fault), "a call failed");
             Refusal::internal(DOMAIN)
         }
     };
@@ -71,18 +71,6 @@ pub(super) fn refuse(error: Error) -> Status {
 
 fn unauthenticated(reason: &'static str, message: &'static str) -> Refusal {
     Refusal::new(DOMAIN, Code::Unauthenticated, reason, message)
-}
-
-/// An error and what caused it, in one line.
-fn chain(error: &dyn StdError) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }
 
 #[cfg(test)]

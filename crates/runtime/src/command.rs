@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use authn::Clock;
 use clap::{FromArgMatches as _, Parser, Subcommand};
 
+use crate::causes::Causes;
 use crate::config::{ConfigError, Reader};
 use crate::telemetry::{self, LogConfig};
 
@@ -99,13 +100,7 @@ pub fn main<S: Service>() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Where the log goes a person may not look.
-            let mut text = format!("{}: {error}", S::NAME);
-            let mut source = error.source();
-            while let Some(cause) = source {
-                text.push_str(&format!(": {cause}"));
-                source = cause.source();
-            }
-            writeln!(std::io::stderr(), "{text}").ok();
+            writeln!(std::io::stderr(), "{}: {}", S::NAME, Causes(&*error)).ok();
             ExitCode::FAILURE
         }
     }

@@ -9,6 +9,7 @@
 //! What is deliberately not here: anything that knows what a service is for.
 
 pub mod batch;
+mod causes;
 pub mod command;
 pub mod config;
 pub mod database;
@@ -20,3 +21,5 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod trace;
+
+pub use self::causes::Causes;

@@ -1,6 +1,6 @@
-use std::error::Error as StdError;
 use std::time::Duration;
 
+use runtime::Causes;
 use runtime::status::{FieldViolation, Refusal};
 use tonic::{Code, Status};
 
@@ -52,26 +52,20 @@ impl From<Error> for Status {
             Error::PageTokenInvalid => refusal(Code::InvalidArgument, "PAGE_TOKEN_INVALID"),
             Error::Overloaded => refusal(Code::ResourceExhausted, "OVERLOADED").retry_after(AFTER_OVERLOAD),
             Error::StoreUnavailable(source) => {
-                tracing::warn!(error = chain(source), "the store is unavailable");
+                tracing::warn!(error = %Causes(source), "the store is unavailable");
                 refusal(Code::Unavailable, "STORE_UNAVAILABLE").retry_after(AFTER_UNAVAILABILITY)
             }
             Error::WriteContention(source) => {
-                tracing::warn!(error = chain(source), "a write lost against others every time");
+                tracing::warn!(error = %Causes(source), "a write lost against others every time");
                 refusal(Code::Aborted, "WRITE_CONTENTION")
             }
             Error::Fault(source) => {
-                tracing::error!(error = chain(source.as_ref()), "a call failed");
+                tracing::error!(error = %Causes(source.as_ref()), "a call failed");
                 Refusal::internal(DOMAIN)
             }
         }
         .into_status()
     }
-}
-
-/// An error and what caused it. By `Display` alone: the debug form of an error of a driver can hold values of a row.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

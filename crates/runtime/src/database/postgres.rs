@@ -3,7 +3,6 @@
 //! Connections carry settings of their session and prepared statements: a pooler between here and the server must work
 //! per session, not per transaction.
 
-use std::error::Error;
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -26,6 +25,7 @@ use super::error::{Class, connecting};
 use super::pool::{Around, Bounds, Connect, Lease, Pool, Probe, overdue};
 use super::schema::{self, Standing};
 use super::{DatabaseConfig, DatabaseError, Outcome};
+use crate::causes::Causes;
 use crate::detached::detached;
 
 /// All statements see the state at the first one.
@@ -91,7 +91,7 @@ impl Postgres {
                 return Err(error);
             }
             tracing::warn!(
-                error = &error as &dyn Error,
+                error = %Causes(&error),
                 "the database cannot be used yet: trying again in the background"
             );
             store.suspect.notify_one();
@@ -196,9 +196,9 @@ async fn watch<M: MigratorTrait + 'static>(store: Weak<Postgres>, suspect: Arc<N
             let Some(store) = store.upgrade() else { return };
             let Some(Err(error)) = closed.run_until_cancelled(store.look::<M>()).await else { break };
             if store.goes([State::Ready], State::Down) {
-                tracing::error!(error = &error as &dyn Error, "the database is down: trying again in the background");
+                tracing::error!(error = %Causes(&error), "the database is down: trying again in the background");
             } else {
-                tracing::debug!(error = &error as &dyn Error, "the database still cannot be used");
+                tracing::debug!(error = %Causes(&error), "the database still cannot be used");
             }
             drop(store);
             if closed.run_until_cancelled(sleep(wait / 2 + jittered(wait / 2))).await.is_none() {

@@ -266,6 +266,18 @@ fn the_log_says_why_the_database_cannot_be_used() {
 }
 
 #[test]
+fn the_descriptors_name_the_types_of_error_details_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("contracts.binpb");
+    let (done, said) = finish("notes-service", folder.path(), &[], &["descriptors", &file.display().to_string()]);
+    assert!(done, "{said}");
+    let pool = prost_reflect::DescriptorPool::decode(&*std::fs::read(&file).expect("written")).expect("descriptors");
+    for message in ["notes.v1.Note", "google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.RetryInfo"] {
+        assert!(pool.get_message_by_name(message).is_some(), "{message}");
+    }
+}
+
+#[test]
 fn mistakes_in_the_settings_are_all_named_at_once_and_nothing_starts() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = Command::new(program("notes-service"))

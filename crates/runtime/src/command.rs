@@ -128,8 +128,8 @@ fn run<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
             let path = if ready { "/readyz" } else { "/livez" };
             executor()?.block_on(health::ask(address.unwrap_or_else(|| S::operations_address(&config)), path))
         }
-        Command::Descriptors { file: Some(file) } => Ok(std::fs::write(file, proto::FILE_DESCRIPTOR_SET)?),
-        Command::Descriptors { file: None } => Ok(std::io::stdout().write_all(proto::FILE_DESCRIPTOR_SET)?),
+        Command::Descriptors { file: Some(file) } => Ok(std::fs::write(file, descriptors())?),
+        Command::Descriptors { file: None } => Ok(std::io::stdout().write_all(&descriptors())?),
     }
 }
 
@@ -164,6 +164,12 @@ fn serve<S: Service>(config: S::Config, log: LogConfig) -> Result<(), BoxError> 
         service.serve(shutdown).await;
         Ok(())
     })
+}
+
+/// Our contracts and those of the details of errors. Two encoded messages, one after the other, are their union; decoded
+/// and encoded again they would lose the options that prost does not know.
+fn descriptors() -> Vec<u8> {
+    [proto::FILE_DESCRIPTOR_SET, tonic_types::pb::FILE_DESCRIPTOR_SET].concat()
 }
 
 fn executor() -> Result<tokio::runtime::Runtime, BoxError> {

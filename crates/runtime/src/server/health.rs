@@ -114,11 +114,13 @@ fn is_of(path: &str, service: &str) -> bool {
     path.strip_prefix('/').and_then(|path| path.strip_prefix(service)).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Adds reflection of the services that are served here, with their comments and options.
+/// Adds reflection of the services that are served here, with their comments and options, and of the details of errors:
+/// clients that show them read their types here.
 pub(super) fn with_reflection(grpc: Routes, names: &[&'static str]) -> Routes {
     let builder = || {
         let builder = Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .with_service_name(SERVICE);
         names.iter().fold(builder, |builder, name| builder.with_service_name(*name))

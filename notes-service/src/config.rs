@@ -208,6 +208,12 @@ impl KeySource {
         let seconds = Duration::from_secs;
         let url =
             reader.optional_text(JWKS_URL, "URL of the issuer's key set; by default that of a local auth-service.");
+        if url.as_deref().is_some_and(holds_credentials) {
+            reader.refuse(
+                JWKS_URL,
+                "must not hold a user or a password: a key set is public, and this setting is printed",
+            );
+        }
         let file = reader.optional_path("trust.key_file", "PEM file of the issuer's public key, instead of the URL.");
         let config = JwksConfig {
             url: url.clone().unwrap_or_else(|| DEFAULT_URL.to_owned()),
@@ -242,6 +248,12 @@ impl KeySource {
             Some(file) => Self::File(file),
         }
     }
+}
+
+/// Whether there is an `@` in what comes between `//` and the path (RFC 3986 §3.2).
+fn holds_credentials(url: &str) -> bool {
+    let authority = url.split_once("//").map_or(url, |(_, rest)| rest);
+    authority.split(['/', '\\', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
 }
 
 #[cfg(test)]
@@ -286,6 +298,13 @@ mod tests {
         let config = read(&[file]).expect("a file instead of the URL");
         assert!(matches!(config.trust.keys, KeySource::File(path) if path == std::path::Path::new("/etc/issuer.pem")));
         check_refused(&[file, ("TRUST_JWKS_URL", "https://issuer.example/jwks.json")], "trust_jwks_url");
+    }
+
+    #[test]
+    fn the_url_of_a_key_set_holds_no_password_because_it_is_printed() {
+        check_refused(&[("TRUST_JWKS_URL", "https://reader:hunter2@issuer.example/jwks.json")], "trust_jwks_url");
+        check_refused(&[("TRUST_JWKS_URL", "https://hunter2@issuer.example")], "trust_jwks_url");
+        read(&[("TRUST_JWKS_URL", "https://issuer.example/@keys?by=me@there")]).expect("the host has none");
     }
 
     #[test]

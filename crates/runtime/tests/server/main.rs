@@ -20,3 +20,4 @@ mod health;
 
 // The life of a process.
 mod drain;
+mod settings;

@@ -20,4 +20,5 @@ mod health;
 
 // The life of a process.
 mod drain;
+mod log;
 mod settings;

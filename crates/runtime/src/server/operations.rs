@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -29,13 +29,20 @@ impl Operations {
 
 impl Handler for Operations {
     async fn handle(self: Arc<Self>, request: Request<Incoming>, _peer: SocketAddr) -> Response<Body> {
+        let is_head = request.method() == Method::HEAD;
         let answer = |status, text: String| {
-            let mut response = Response::new(Body::new(Full::new(Bytes::from(text))));
+            let length = HeaderValue::from(text.len());
+            // Over HTTP/2 nobody takes the body away, and a client resets the stream on which it comes.
+            let text = if is_head { Bytes::new() } else { Bytes::from(text) };
+            let mut response = Response::new(Body::new(Full::new(text)));
             *response.status_mut() = status;
+            response.headers_mut().insert(CONTENT_LENGTH, length);
             response
         };
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            return answer(StatusCode::METHOD_NOT_ALLOWED, String::new());
+            let mut response = answer(StatusCode::METHOD_NOT_ALLOWED, String::new());
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
         }
         match request.uri().path() {
             "/livez" => answer(StatusCode::OK, "alive\n".to_owned()),

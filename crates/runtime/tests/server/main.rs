@@ -17,6 +17,7 @@ mod refusals;
 // Who else asks.
 mod browser;
 mod health;
+mod operations;
 
 // The life of a process.
 mod drain;

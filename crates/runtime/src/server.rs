@@ -20,6 +20,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use authn::{AccessPolicy, Verifier};
 use futures_util::future::BoxFuture;
@@ -31,6 +32,9 @@ use self::listener::Listener;
 use self::metrics::Metrics;
 use self::operations::Operations;
 use self::stack::Stack;
+
+/// What the operations listener may still take when the calls have drained.
+const LAST_PROBES: Duration = Duration::from_secs(1);
 
 /// The address of the peer of the connection that a call came on; in the extensions of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +125,7 @@ impl Server {
             Arc::new(Operations::new(health.clone(), Arc::clone(&metrics))),
             Arc::clone(&metrics),
             closing.clone(),
-            config.limits.drain_deadline,
+            config.limits.drain_deadline.min(LAST_PROBES),
         ));
         let calls = tokio::spawn(calls.serve(stack, metrics, draining.clone(), config.limits.drain_deadline));
 

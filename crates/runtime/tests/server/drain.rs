@@ -65,8 +65,11 @@ async fn what_does_not_end_by_itself_is_cut_at_the_drain_deadline() {
 async fn connections_that_do_nothing_do_not_delay_the_end() {
     let mut toy = Toy::start(&[]).await;
     let _silent = TcpStream::connect(toy.address).await.expect("the toy listens");
+    // As a scraper that hangs: it does not even answer that it was told to go.
+    let _deaf_probe = raw_http2(toy.operations).await;
     let idle = Connection::open(toy.address).await;
     idle.call(ECHO, &echo("")).await.note();
+    get(toy.operations, Version::HTTP_2, "/livez").await;
     toy.begin_stop();
     tokio::time::timeout(AT_ONCE, toy.stopped()).await.expect("long before the drain deadline");
 }

@@ -90,10 +90,13 @@ pub(super) async fn serve<H: Handler>(
     let Some(tls) = tls else {
         return serve_stream(stream, peer, protocols, handler, draining).await;
     };
-    match tokio::time::timeout(protocols.handshake_deadline, tls.accept(stream)).await {
-        Ok(Ok(stream)) => serve_stream(stream, peer, protocols, handler, draining).await,
-        Ok(Err(error)) => tracing::debug!(error = %error, "TLS handshake failed"),
-        Err(_) => tracing::debug!("TLS handshake took too long"),
+    let handshake = tokio::time::timeout(protocols.handshake_deadline, tls.accept(stream));
+    // Without a handshake there is no call that the end of the service would have to wait for.
+    match draining.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => serve_stream(stream, peer, protocols, handler, draining).await,
+        Some(Ok(Err(error))) => tracing::debug!(error = %error, "TLS handshake failed"),
+        Some(Err(_)) => tracing::debug!("TLS handshake took too long"),
+        None => {}
     }
 }
 

@@ -8,6 +8,7 @@ mod wire;
 // Connections.
 mod connections;
 mod http2;
+mod tls;
 
 // Calls.
 mod deadlines;

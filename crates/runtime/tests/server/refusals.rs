@@ -1,7 +1,7 @@
 //! What leaves when a call fails: a code, a reason of ours, and no words of a handler or a library.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Version};
+use http::{HeaderValue, Method, Request, Version};
 use tonic_types::StatusExt as _;
 
 use crate::toy::{ECHO, Event, GUARDED, LIBRARY, PANIC, PANIC_TEXT, RETURN, Toy, WAIT};
@@ -37,7 +37,7 @@ async fn a_panic_of_a_plain_http_handler_leaves_the_calls_of_its_connection_alon
     let other = connection.begin(WAIT, &waiting());
     assert_eq!(toy.event().await, Event::Begun);
 
-    let request = http::Request::get("http://toy.example/panic").body(Default::default()).expect("a request");
+    let request = Request::get("http://toy.example/panic").body(Default::default()).expect("a request");
     let answer = connection.send(request).await.expect("an answer");
     assert_eq!((answer.status.as_u16(), answer.body.len()), (500, 0));
 
@@ -193,6 +193,9 @@ async fn plain_http_is_answered_on_the_same_port_beside_calls() {
         assert_eq!(answer.headers["x-content-type-options"], "nosniff");
         assert_eq!(answer.trace_id().len(), 32);
         assert!(!answer.headers.contains_key("server"), "{answer:?}");
+        let head = Request::head("http://toy.example/hello").body(Default::default()).expect("a request");
+        let answer = send(toy.address, version, head).await;
+        assert_eq!((answer.status.as_u16(), answer.headers["content-length"].as_bytes()), (200, b"5".as_ref()));
         assert_eq!(get(toy.address, version, "/nothing").await.status, 404);
         assert_eq!(get(toy.address, version, "/metrics").await.status, 404, "that is the private listener's");
     }

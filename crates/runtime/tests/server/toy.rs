@@ -83,18 +83,7 @@ impl Toy {
         let gate = Arc::new(Semaphore::new(0));
         let config = read(settings).expect("the settings of a test are good");
         let behaviours = Behaviours { events: sender, gate: Arc::clone(&gate) };
-        let http = router(behaviours.clone());
-        let service = NotesServiceServer::new(behaviours).max_decoding_message_size(config.max_request_bytes);
-        let services = Services {
-            domain: DOMAIN,
-            grpc: tonic::service::Routes::new(service),
-            names: vec![SERVICE],
-            http,
-            policy: policy(),
-            verifier: issuer().verifier(Clock::system()),
-            checks,
-        };
-        let server = Server::bind(config, services).await.expect("bound");
+        let server = bound(config, behaviours, checks).await.expect("bound");
         let (address, operations) = (server.local_addr(), server.operations_addr());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.serve(async {
@@ -145,6 +134,27 @@ pub fn read(settings: &[(&str, &str)]) -> Result<ServerConfig, String> {
     let mut reader = Reader::new("TOY", None, environment).map_err(|error| error.to_string())?;
     let config = ServerConfig::read(&mut reader, "127.0.0.1:50060", 64 * 1_024);
     reader.finish().map(|()| config).map_err(|error| error.to_string())
+}
+
+/// Binds a toy and lets it go again.
+pub async fn bind(settings: &[(&str, &str)]) -> Result<(), String> {
+    let behaviours = Behaviours { events: mpsc::unbounded_channel().0, gate: Arc::new(Semaphore::new(0)) };
+    bound(read(settings)?, behaviours, Vec::new()).await.map(drop).map_err(|error| error.to_string())
+}
+
+async fn bound(config: ServerConfig, behaviours: Behaviours, checks: Vec<Check>) -> std::io::Result<Server> {
+    let http = router(behaviours.clone());
+    let service = NotesServiceServer::new(behaviours).max_decoding_message_size(config.max_request_bytes);
+    let services = Services {
+        domain: DOMAIN,
+        grpc: tonic::service::Routes::new(service),
+        names: vec![SERVICE],
+        http,
+        policy: policy(),
+        verifier: issuer().verifier(Clock::system()),
+        checks,
+    };
+    Server::bind(config, services).await
 }
 
 /// A token for [`GUARDED`].

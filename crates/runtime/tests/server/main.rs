@@ -19,6 +19,7 @@ mod refusals;
 mod browser;
 mod health;
 mod operations;
+mod reflection;
 
 // The life of a process.
 mod drain;

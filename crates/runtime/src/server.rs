@@ -131,8 +131,10 @@ impl Server {
 
         shutdown.await;
         tracing::info!("draining");
-        health.stop().await;
         checks.abort();
+        // Else a look that began before could say ready once more.
+        checks.await.ok();
+        health.stop().await;
         tokio::time::sleep(config.limits.drain_delay).await;
         draining.cancel();
         if calls.await.is_err() {

@@ -35,20 +35,13 @@ pub(super) struct Health {
     names: Arc<[&'static str]>,
     checks: Arc<[Check]>,
     ready: Arc<AtomicBool>,
-    stopping: Arc<AtomicBool>,
 }
 
 impl Health {
     /// Alive and not ready.
     pub(super) fn new(names: &[&'static str], checks: Vec<Check>) -> (Self, HealthServer<impl HealthRpc + use<>>) {
         let (reporter, server) = tonic_health::server::health_reporter();
-        let health = Self {
-            reporter,
-            names: names.into(),
-            checks: checks.into(),
-            ready: Arc::default(),
-            stopping: Arc::default(),
-        };
+        let health = Self { reporter, names: names.into(), checks: checks.into(), ready: Arc::default() };
         (health, server)
     }
 
@@ -74,9 +67,8 @@ impl Health {
         }
     }
 
-    /// Says not ready from now on.
+    /// Says not ready from now on; the watch has ended.
     pub(super) async fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
         self.ready.store(false, Ordering::Release);
         self.tell(ServingStatus::NotServing).await;
     }
@@ -90,7 +82,7 @@ impl Health {
                 return false;
             }
         }
-        !self.stopping.load(Ordering::Acquire)
+        true
     }
 
     async fn tell(&self, status: ServingStatus) {

@@ -197,7 +197,7 @@ impl Limits {
                 "limits.connection_age",
                 30 * MINUTE,
                 SECOND..=24 * 60 * MINUTE,
-                "Age, ± 10 %, at which a connection is asked to end; it is cut when the drain deadline has passed after that.",
+                "Age, ± 10 %, at which a connection is asked to end; what still runs after `limits.call_deadline` is cut.",
             ),
             header_bytes: reader.bytes(
                 "limits.header_bytes",

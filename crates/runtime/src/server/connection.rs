@@ -49,7 +49,7 @@ pub(super) struct Protocols {
     builder: auto::Builder<Watched>,
     handshake_deadline: Duration,
     connection_age: Duration,
-    ending: Duration,
+    call_deadline: Duration,
 }
 
 impl Protocols {
@@ -73,7 +73,7 @@ impl Protocols {
             builder,
             handshake_deadline: limits.handshake_deadline,
             connection_age: limits.connection_age,
-            ending: limits.drain_deadline,
+            call_deadline: limits.call_deadline,
         }
     }
 }
@@ -117,8 +117,10 @@ async fn serve_stream<H: Handler>(
     });
     let mut connection = pin!(protocols.builder.serve_connection(TokioIo::new(stream), service));
     let mut first_bytes = pin!(tokio::time::sleep(protocols.handshake_deadline));
-    let mut age = pin!(tokio::time::sleep(jittered(protocols.connection_age)));
-    let mut cut = pin!(tokio::time::sleep(Duration::MAX));
+    let age = jittered(protocols.connection_age);
+    let mut old = pin!(tokio::time::sleep(age));
+    // Every call that runs now has ended by then. What is left are streams, and answers that nobody reads.
+    let mut too_old = pin!(tokio::time::sleep(age + protocols.call_deadline));
     let mut preface_is_due = true;
     let mut is_ending = false;
     loop {
@@ -136,13 +138,12 @@ async fn serve_stream<H: Handler>(
                     return;
                 }
             }
-            () = age.as_mut(), if !is_ending => {
+            () = old.as_mut(), if !is_ending => {
                 is_ending = true;
-                cut.as_mut().reset(tokio::time::Instant::now() + protocols.ending);
                 connection.as_mut().graceful_shutdown();
             }
-            () = cut.as_mut(), if is_ending => {
-                tracing::debug!("connection closed: it was old and did not end");
+            () = too_old.as_mut() => {
+                tracing::debug!("connection closed: it did not end in time");
                 return;
             }
             () = draining.cancelled(), if !is_ending => {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::toy::{ECHO, Event, Toy, WAIT, within};
-use crate::wire::{Connection, PREFACE, await_end, echo, get, grpc_request, raw_http2, waiting};
+use crate::wire::{Connection, Frame, PREFACE, await_end, echo, framed, get, grpc_request, raw_http2, waiting};
 
 const SOON: (&str, &str) = ("LIMITS_HANDSHAKE_DEADLINE", "200ms");
 /// Timers are exact to a millisecond, and the clock of the peer begins a little later.
@@ -146,6 +146,21 @@ async fn a_connection_of_age_is_asked_to_end_and_its_running_call_finishes() {
     drop((sender, send, body));
     within(connection).await.expect("no panic").expect("the connection ends in peace");
     Connection::open(toy.address).await.call(ECHO, &echo("twin")).await.note();
+}
+
+#[tokio::test]
+async fn what_never_ends_does_not_keep_a_connection_beyond_its_age() {
+    let toy = Toy::start(&[("LIMITS_CONNECTION_AGE", "1s"), ("LIMITS_CALL_DEADLINE", "200ms")]).await;
+    let mut watching = raw_http2(toy.address).await;
+    let head = Frame::encode(Frame::HEADERS, Frame::END_HEADERS, 1, &Frame::request("/grpc.health.v1.Health/Watch"));
+    let body = Frame::encode(Frame::DATA, Frame::END_STREAM, 1, &framed(b""));
+    watching.write_all(&[head, body].concat()).await.expect("sent");
+    let mut frames = Vec::new();
+    while let Some(frame) = Frame::read(&mut watching).await {
+        frames.push(frame);
+    }
+    let told = |kind| frames.iter().any(|frame: &Frame| frame.kind == kind);
+    assert!(told(Frame::DATA) && told(Frame::GOAWAY), "it was served, then asked to end, then cut: {frames:?}");
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ mod refresh;
 mod register;
 mod security_log;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod verify_token;
 

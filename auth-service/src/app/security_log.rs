@@ -59,3 +59,103 @@ pub(super) fn record(event: &SecurityEvent) {
         SecurityEvent::PasswordQueueFull => warn!(event = name, "the queue of passwords is full"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::Value;
+    use tracing::Level;
+
+    use super::super::testing::{Fixture, PASSWORD};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().expect("nobody panicked").clone()).expect("UTF-8")
+        }
+
+        /// The events, each as its name, account, session and reason.
+        fn events(&self) -> Vec<[String; 4]> {
+            let text = self.text();
+            let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a JSON line"));
+            let fields = ["event", "account.id", "session.id", "reason"];
+            lines
+                .filter(|line| !line["event"].is_null())
+                .map(|line| fields.map(|field| line[field].as_str().unwrap_or_default().to_owned()))
+                .collect()
+        }
+    }
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panicked").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn every_fact_leaves_its_event_and_no_secret_leaves_a_trace() {
+        let fixture = Fixture::start().await;
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_max_level(Level::TRACE)
+            .with_writer(move || writer.clone())
+            .finish();
+        // While there is one subscriber in the process, a thread without it may decide for all that an event is of no
+        // interest to anybody; a second one stops that.
+        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+        let recording = tracing::subscriber::set_default(subscriber);
+        let alice = fixture.alice().await;
+        let _ = fixture.login("alice@example.com", "a loud teapot!").await;
+        let _ = fixture.login("nobody@example.com", PASSWORD).await;
+        let second = fixture.refresh(&alice.tokens).await.expect("rotated");
+        let _ = fixture.refresh(&alice.tokens).await;
+        let other = fixture.login("alice@example.com", PASSWORD).await.expect("logged in");
+        fixture.app.logout(other.tokens.refresh.expose()).await.expect("ended");
+        drop(recording);
+
+        let account = alice.account.id.to_string();
+        let (session, another) = (alice.session.key.session.to_string(), other.session.key.session.to_string());
+        let (account, session, another) = (account.as_str(), session.as_str(), another.as_str());
+        assert_eq!(
+            log.events(),
+            [
+                ["user_created", account, "", ""],
+                ["authn_login_success", account, session, ""],
+                ["authn_token_created", account, session, ""],
+                ["authn_login_fail", account, "", "wrong_password"],
+                ["authn_login_fail", "", "", "unknown_email"],
+                ["authn_token_created", account, session, ""],
+                ["authn_token_revoked", account, session, "reuse"],
+                ["authn_token_reuse", account, session, ""],
+                ["authn_login_success", account, another, ""],
+                ["authn_token_created", account, another, ""],
+                ["authn_token_revoked", account, another, "logout"],
+            ]
+        );
+        let text = log.text();
+        for secret in [
+            PASSWORD,
+            "a loud teapot!",
+            "example.com",
+            "Alice",
+            "laptop",
+            "argon2id",
+            alice.tokens.access.as_str(),
+            alice.tokens.refresh.expose(),
+            second.refresh.expose(),
+        ] {
+            assert!(!text.contains(secret), "{secret}");
+        }
+    }
+}

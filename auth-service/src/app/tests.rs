@@ -1,120 +1,19 @@
 //! What the use cases promise, on the engine under test, with the time in our hands.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use authn::{ManualClock, PublicKey, Trust, Verifier, VerifierConfig};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
-use runtime::config::Secret;
-use runtime::testing::Store;
 
-use super::login::LoggedIn;
-use super::{ActiveToken, App, Error, Limits, LoginAttempt, NewAccount, Tokens};
-use crate::crypto::{
-    HashingSettings, KeyBits, KeySource, PasswordHasher, RefreshSecret, SecretSource, SigningKey, TokenSettings,
-    TokenSigner,
-};
-use crate::domain::{
-    Account, ClientLabel, DisplayName, Email, EmailRules, Origin, Password, PasswordRules, PresentedPassword,
-    RevokeReason, Session, SessionLimits,
-};
-use crate::repository::Repository;
+use super::testing::{ABSOLUTE, ACCESS_TTL, CHEAP, Fixture, IDLE, PASSWORD, email};
+use super::{ActiveToken, App, Error};
+use crate::crypto::{HashingSettings, PasswordHasher};
+use crate::domain::RevokeReason;
 
 const MICROSECOND: Duration = Duration::from_micros(1);
 const SECOND: Duration = Duration::from_secs(1);
-const IDLE: Duration = Duration::from_secs(14 * 86_400);
-const ABSOLUTE: Duration = Duration::from_secs(90 * 86_400);
-const ACCESS_TTL: Duration = Duration::from_secs(300);
-const PASSWORD: &str = "a quiet teapot!";
-const CHEAP: HashingSettings = HashingSettings { memory_kib: 64, iterations: 1, permits: 2, queue: 64 };
-
-struct Fixture {
-    app: Arc<App>,
-    clock: ManualClock,
-    _store: Store,
-}
-
-impl Fixture {
-    async fn start() -> Self {
-        Self::with(CHEAP).await
-    }
-
-    async fn with(hashing: HashingSettings) -> Self {
-        let store = Store::fresh().await;
-        let folder = tempfile::tempdir().expect("a folder");
-        let clock = ManualClock::starting_at(UNIX_EPOCH + Duration::from_secs(1_800_000_000));
-        let source = KeySource::Kept(folder.path().join("signing-key.pem"), KeyBits::Rsa2048);
-        let key = SigningKey::load(source).await.expect("made");
-        let trust = Trust::fixed(vec![PublicKey::from_pem(key.public_pem().as_bytes()).expect("our own")]);
-        let verifier = VerifierConfig {
-            issuer: "http://auth.test".to_owned(),
-            audience: "auth-service".to_owned(),
-            leeway: Duration::from_secs(5),
-            max_lifetime: Duration::from_secs(600),
-            remembered_tokens: 100,
-        };
-        let settings = TokenSettings {
-            issuer: "http://auth.test".to_owned(),
-            audiences: vec!["auth-service".to_owned()],
-            scopes: vec!["account.read".to_owned(), "notes.read".to_owned()],
-        };
-        let secret = Secret::new("a secret of the tests that has more than thirty-two bytes".to_owned());
-        let app = App {
-            clock: clock.clock(),
-            repository: Repository::open(&store.config()).await.expect("opens"),
-            hasher: PasswordHasher::start(hashing).await.expect("good settings"),
-            signer: TokenSigner::new(key, settings).expect("a signer"),
-            refresh_secret: RefreshSecret::load(SecretSource::Given(secret)).await.expect("long enough"),
-            verifier: Verifier::new(verifier, trust, clock.clock()),
-            limits: Limits { access_token_ttl: ACCESS_TTL, session: SessionLimits { idle: IDLE, absolute: ABSOLUTE } },
-        };
-        Self { app: Arc::new(app), clock, _store: store }
-    }
-
-    async fn register(&self, address: &str) -> Result<Account, Error> {
-        let email = email(address);
-        let password = Password::choose(PASSWORD, &PasswordRules::new(15, &[]), Some(&email)).expect("good");
-        let display_name = DisplayName::parse("Alice").expect("a name");
-        self.app.register(NewAccount { email, password, display_name }).await
-    }
-
-    async fn login(&self, address: &str, password: &str) -> Result<LoggedIn, Error> {
-        let attempt = LoginAttempt {
-            email: email(address),
-            password: PresentedPassword::parse(password).expect("possible"),
-            client_label: ClientLabel::parse("laptop").expect("a label"),
-            origin: Origin::default(),
-        };
-        self.app.login(attempt).await
-    }
-
-    async fn alice(&self) -> LoggedIn {
-        self.register("alice@example.com").await.expect("registered");
-        self.login("alice@example.com", PASSWORD).await.expect("logged in")
-    }
-
-    async fn refresh(&self, tokens: &Tokens) -> Result<Tokens, Error> {
-        self.app.refresh(tokens.refresh.expose()).await
-    }
-
-    async fn stored(&self, session: &Session) -> Session {
-        self.app.repository.find_session(session.key).await.expect("read").expect("it is there").0
-    }
-
-    async fn is_active(&self, token: &str) -> bool {
-        self.app.verify_token(token).await.expect("no failure").is_some()
-    }
-
-    async fn execute(&self, sql: &'static str) {
-        self.app.repository.execute(sql).await;
-    }
-}
-
-fn email(address: &str) -> Email {
-    Email::parse(address, EmailRules::AsciiLocalPart).expect("well formed")
-}
 
 #[track_caller]
 fn assert_refused<T>(result: Result<T, Error>, expected: &str) {
@@ -182,9 +81,9 @@ async fn a_hash_with_old_parameters_is_replaced_at_the_next_login() {
     fixture.register("alice@example.com").await.expect("registered");
     let before = fixture.app.repository.find_credentials(email("alice@example.com").key()).await.expect("read");
     let stronger = PasswordHasher::start(HashingSettings { iterations: 2, ..CHEAP }).await.expect("good settings");
-    let Fixture { app, clock, _store } = fixture;
+    let Fixture { app, clock, store } = fixture;
     let app = Arc::into_inner(app).expect("nobody else has it");
-    let fixture = Fixture { app: Arc::new(App { hasher: stronger, ..app }), clock, _store };
+    let fixture = Fixture { app: Arc::new(App { hasher: stronger, ..app }), clock, store };
     fixture.login("alice@example.com", PASSWORD).await.expect("logged in");
     let after = fixture.app.repository.find_credentials(email("alice@example.com").key()).await.expect("read");
     assert_ne!(before.expect("it is there").1, after.clone().expect("it is there").1);

@@ -1,0 +1,112 @@
+//! The use cases over a store of their own, with the time in our hands.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use authn::{ManualClock, PublicKey, Trust, Verifier, VerifierConfig};
+use runtime::config::Secret;
+use runtime::testing::Store;
+
+use super::login::LoggedIn;
+use super::{App, Error, Limits, LoginAttempt, NewAccount, Tokens};
+use crate::crypto::{
+    HashingSettings, KeyBits, KeySource, PasswordHasher, RefreshSecret, SecretSource, SigningKey, TokenSettings,
+    TokenSigner,
+};
+use crate::domain::{
+    Account, ClientLabel, DisplayName, Email, EmailRules, Origin, Password, PasswordRules, PresentedPassword, Session,
+    SessionLimits,
+};
+use crate::repository::Repository;
+
+pub(super) const IDLE: Duration = Duration::from_secs(14 * 86_400);
+pub(super) const ABSOLUTE: Duration = Duration::from_secs(90 * 86_400);
+pub(super) const ACCESS_TTL: Duration = Duration::from_secs(300);
+pub(super) const PASSWORD: &str = "a quiet teapot!";
+pub(super) const CHEAP: HashingSettings = HashingSettings { memory_kib: 64, iterations: 1, permits: 2, queue: 64 };
+
+pub(super) struct Fixture {
+    pub(super) app: Arc<App>,
+    pub(super) clock: ManualClock,
+    pub(super) store: Store,
+}
+
+impl Fixture {
+    pub(super) async fn start() -> Self {
+        Self::with(CHEAP).await
+    }
+
+    pub(super) async fn with(hashing: HashingSettings) -> Self {
+        let store = Store::fresh().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = ManualClock::starting_at(UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let source = KeySource::Kept(folder.path().join("signing-key.pem"), KeyBits::Rsa2048);
+        let key = SigningKey::load(source).await.expect("made");
+        let trust = Trust::fixed(vec![PublicKey::from_pem(key.public_pem().as_bytes()).expect("our own")]);
+        let verifier = VerifierConfig {
+            issuer: "http://auth.test".to_owned(),
+            audience: "auth-service".to_owned(),
+            leeway: Duration::from_secs(5),
+            max_lifetime: Duration::from_secs(600),
+            remembered_tokens: 100,
+        };
+        let settings = TokenSettings {
+            issuer: "http://auth.test".to_owned(),
+            audiences: vec!["auth-service".to_owned()],
+            scopes: vec!["account.read".to_owned(), "notes.read".to_owned()],
+        };
+        let secret = Secret::new("a secret of the tests that has more than thirty-two bytes".to_owned());
+        let app = App {
+            clock: clock.clock(),
+            repository: Repository::open(&store.config()).await.expect("opens"),
+            hasher: PasswordHasher::start(hashing).await.expect("good settings"),
+            signer: TokenSigner::new(key, settings).expect("a signer"),
+            refresh_secret: RefreshSecret::load(SecretSource::Given(secret)).await.expect("long enough"),
+            verifier: Verifier::new(verifier, trust, clock.clock()),
+            limits: Limits { access_token_ttl: ACCESS_TTL, session: SessionLimits { idle: IDLE, absolute: ABSOLUTE } },
+        };
+        Self { app: Arc::new(app), clock, store }
+    }
+
+    pub(super) async fn register(&self, address: &str) -> Result<Account, Error> {
+        let email = email(address);
+        let password = Password::choose(PASSWORD, &PasswordRules::new(15, &[]), Some(&email)).expect("good");
+        let display_name = DisplayName::parse("Alice").expect("a name");
+        self.app.register(NewAccount { email, password, display_name }).await
+    }
+
+    pub(super) async fn login(&self, address: &str, password: &str) -> Result<LoggedIn, Error> {
+        let attempt = LoginAttempt {
+            email: email(address),
+            password: PresentedPassword::parse(password).expect("possible"),
+            client_label: ClientLabel::parse("laptop").expect("a label"),
+            origin: Origin::default(),
+        };
+        self.app.login(attempt).await
+    }
+
+    pub(super) async fn alice(&self) -> LoggedIn {
+        self.register("alice@example.com").await.expect("registered");
+        self.login("alice@example.com", PASSWORD).await.expect("logged in")
+    }
+
+    pub(super) async fn refresh(&self, tokens: &Tokens) -> Result<Tokens, Error> {
+        self.app.refresh(tokens.refresh.expose()).await
+    }
+
+    pub(super) async fn stored(&self, session: &Session) -> Session {
+        self.app.repository.find_session(session.key).await.expect("read").expect("it is there").0
+    }
+
+    pub(super) async fn is_active(&self, token: &str) -> bool {
+        self.app.verify_token(token).await.expect("no failure").is_some()
+    }
+
+    pub(super) async fn execute(&self, sql: &'static str) {
+        self.app.repository.execute(sql).await;
+    }
+}
+
+pub(super) fn email(address: &str) -> Email {
+    Email::parse(address, EmailRules::AsciiLocalPart).expect("well formed")
+}

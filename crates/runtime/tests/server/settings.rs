@@ -71,7 +71,7 @@ fn limits_have_bounds_and_addresses_a_port() {
         ("LIMITS_REQUEST_BYTES", "1 KiB", "1023"),
         ("LIMITS_CONNECTIONS", "1", "0"),
         ("LIMITS_CONNECTIONS_PER_ADDRESS", "1", "0"),
-        ("LIMITS_STREAMS_PER_CONNECTION", "10000", "10001"),
+        ("LIMITS_STREAMS_PER_CONNECTION", "200", "201"),
         ("LIMITS_CONCURRENT_CALLS", "1", "0"),
         ("LIMITS_CALL_DEADLINE", "100ms", "99ms"),
         ("LIMITS_HANDSHAKE_DEADLINE", "60s", "61s"),
@@ -79,6 +79,7 @@ fn limits_have_bounds_and_addresses_a_port() {
         ("LIMITS_KEEPALIVE_TIMEOUT", "1s", "0s"),
         ("LIMITS_CONNECTION_AGE", "24h", "25h"),
         ("LIMITS_HEADER_BYTES", "8 KiB", "8191"),
+        ("LIMITS_STALL_DEADLINE", "100ms", "99ms"),
         ("LIMITS_DRAIN_DELAY", "0s", "61s"),
         ("LIMITS_DRAIN_DEADLINE", "0s", "11m"),
     ] {

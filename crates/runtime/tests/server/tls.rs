@@ -54,7 +54,10 @@ impl Authority {
     }
 
     fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.folder.path().join(name), text).expect("written");
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("ours");
     }
 
     fn path(&self, name: &str) -> String {
@@ -203,6 +206,9 @@ async fn files_that_hold_no_certificate_or_key_are_named_at_the_start() {
     authority.write("another-key.pem", &KeyPair::generate().expect("a key").serialize_pem());
     let (empty, absent, another) =
         (authority.path("empty.pem"), authority.path("absent.pem"), authority.path("another-key.pem"));
+    let open = authority.path("open.pem");
+    std::fs::copy(&key, &open).expect("copied");
+    std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("ours");
     for (certificate, key, clients, named) in [
         (&certificate, &key, &clients, None),
         (&absent, &key, &clients, Some("absent.pem")),
@@ -212,6 +218,7 @@ async fn files_that_hold_no_certificate_or_key_are_named_at_the_start() {
         (&certificate, &key, &absent, Some("absent.pem")),
         (&certificate, &key, &empty, Some("empty.pem")),
         (&certificate, &another, &clients, Some("keys")),
+        (&certificate, &open, &clients, Some("make it 600")),
     ] {
         let settings = [
             ("TLS_CERTIFICATE_FILE", certificate.as_str()),

@@ -213,6 +213,28 @@ async fn no_secret_and_no_text_of_a_person_is_in_the_log_at_any_level() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_flood_of_logins_leaves_no_memory_behind() {
+    const MIB: u64 = 1_048_576;
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = standalone(folder.path());
+    let alice = alice_at(&program).await;
+    let before = program.resident_bytes();
+    for _ in 0..6 {
+        let logins = (0..32).map(|_| {
+            let mut visitor = alice.visitor.clone();
+            async move { visitor.login("alice@example.com", "a wrong password, but long enough").await }
+        });
+        for login in futures_util::future::join_all(logins).await {
+            login.expect_err("it is wrong");
+        }
+    }
+    let left = program.resident_bytes().saturating_sub(before);
+    // One hash takes 19 MiB; connections and tasks take a little.
+    assert!(left < 32 * MIB, "{} MiB are left", left / MIB);
+}
+
 /// Runs a program to its end and tells whether it succeeded and what it said.
 fn finish(name: &str, folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(program(name));

@@ -81,6 +81,14 @@ impl Program {
         self.child.wait().expect("it ends");
     }
 
+    /// The memory that it holds now, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") * 1_024
+    }
+
     /// Reads its log to the end and waits for its exit.
     pub fn wait(&mut self) -> ExitStatus {
         while self.next_line().is_some() {}

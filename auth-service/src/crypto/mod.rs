@@ -1,5 +1,6 @@
 //! What needs keys or randomness: password hashes, access tokens, the MAC of refresh tokens.
 
+mod hashing_memory;
 mod key_store;
 mod password_hasher;
 mod refresh_secret;

@@ -2,11 +2,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
+use argon2::password_hash::phc::{Output, ParamsString, Salt};
+use argon2::password_hash::{self, try_generate_salt};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 
+use super::hashing_memory::{HashingMemory, Lanes};
 use crate::domain::{Password, PasswordHash, PresentedPassword};
 
 /// Most memory for one hash, in KiB: the bound of the setting and of what a stored hash may ask for.
@@ -35,12 +37,14 @@ pub(crate) struct HashingSettings {
 /// Hashes and verifies passwords with Argon2id (RFC 9106) on blocking threads, at most `permits` at a time.
 ///
 /// The permit belongs to the blocking task: a caller that vanishes does not free it while the work goes on. Memory is
-/// thereby at most `permits × memory_kib` under any flood, and whoever finds the queue full is told so at once.
+/// thereby at most `permits × memory_kib` under any flood (see [`HashingMemory`]), and whoever finds the queue full is
+/// told so at once.
 pub(crate) struct PasswordHasher {
     argon2: Argon2<'static>,
     dummy: PasswordHash,
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    memory: Arc<HashingMemory>,
     retry_delay: Duration,
 }
 
@@ -89,7 +93,7 @@ impl PasswordHasher {
             let begun = Instant::now();
             let nobodys = aws_lc_rs::rand::generate::<[u8; 32]>(&aws_lc_rs::rand::SystemRandom::new());
             let secret = nobodys.map_err(|_| HashError::Failed(password_hash::Error::Internal))?.expose();
-            hash(&hasher, &secret).map(|dummy| (dummy, begun.elapsed()))
+            hash(&hasher, &mut Lanes::default(), &secret).map(|dummy| (dummy, begun.elapsed()))
         })
         .await??;
         let permits = settings.permits.max(1);
@@ -99,6 +103,7 @@ impl PasswordHasher {
             dummy,
             running: Arc::new(Semaphore::new(permits)),
             places: Arc::new(Semaphore::new(permits + settings.queue)),
+            memory: Arc::default(),
             retry_delay: cost.saturating_mul(rounds).max(LEAST_RETRY_DELAY),
         })
     }
@@ -109,7 +114,7 @@ impl PasswordHasher {
     /// If the queue is full.
     pub(crate) async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
         let argon2 = self.argon2.clone();
-        self.run(move || hash(&argon2, password.expose().as_bytes())).await?
+        self.run(move |lanes| hash(&argon2, lanes, password.expose().as_bytes())).await?
     }
 
     /// Compares a presented password with a stored hash. Whatever is stored, the work is that of one verification
@@ -124,13 +129,13 @@ impl PasswordHasher {
     ) -> Result<Verification, HashError> {
         let argon2 = self.argon2.clone();
         let dummy = self.dummy.clone();
-        self.run(move || {
+        self.run(move |lanes| {
             let presented = password.expose().as_bytes();
             match stored.as_ref().map(usable) {
-                Some(Some(parsed)) => verify(&argon2, presented, &parsed),
+                Some(Some(parsed)) => verify(&argon2, lanes, presented, &parsed),
                 nothing_to_compare => {
                     let parsed = usable(&dummy).ok_or(HashError::Failed(password_hash::Error::Internal))?;
-                    let _ = argon2.verify_password(presented, &parsed);
+                    let _ = matches(lanes, presented, &parsed);
                     Ok(if nothing_to_compare.is_none() { Verification::Absent } else { Verification::Unusable })
                 }
             }
@@ -138,14 +143,18 @@ impl PasswordHasher {
         .await?
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HashError> {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Lanes) -> T + Send + 'static,
+    ) -> Result<T, HashError> {
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| HashError::QueueFull { retry_after: self.retry_delay })?;
         let permit = Arc::clone(&self.running).acquire_owned().await.expect("the semaphore is never closed");
+        let memory = Arc::clone(&self.memory);
         let task = spawn_blocking(move || {
             let _held_until_done = (place, permit);
-            work()
+            memory.lend(work)
         });
         Ok(task.await?)
     }
@@ -157,17 +166,48 @@ impl fmt::Debug for PasswordHasher {
     }
 }
 
-fn hash(argon2: &Argon2<'_>, password: &[u8]) -> Result<PasswordHash, HashError> {
-    let hash = argon2.hash_password(password).map_err(HashError::Failed)?;
-    Ok(PasswordHash::from_phc(hash.to_string()))
+fn hash(argon2: &Argon2<'_>, lanes: &mut Lanes, password: &[u8]) -> Result<PasswordHash, HashError> {
+    let mut hash = || {
+        let salt = try_generate_salt()?;
+        let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+        argon2.hash_password_into_with_memory(password, &salt, &mut output, lanes.blocks(argon2.params()))?;
+        Ok(argon2::PasswordHash {
+            algorithm: argon2::ARGON2ID_IDENT,
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(argon2.params())?,
+            salt: Some(Salt::new(&salt)?),
+            hash: Some(Output::new(&output)?),
+        })
+    };
+    hash().map(|hash| PasswordHash::from_phc(hash.to_string())).map_err(HashError::Failed)
 }
 
-fn verify(argon2: &Argon2<'_>, password: &[u8], stored: &argon2::PasswordHash) -> Result<Verification, HashError> {
-    if argon2.verify_password(password, stored).is_err() {
+fn verify(
+    argon2: &Argon2<'_>,
+    lanes: &mut Lanes,
+    password: &[u8],
+    stored: &argon2::PasswordHash,
+) -> Result<Verification, HashError> {
+    if !matches(lanes, password, stored) {
         return Ok(Verification::Differs);
     }
-    let successor = is_outdated(argon2, stored).then(|| hash(argon2, password)).transpose()?;
+    let successor = is_outdated(argon2, stored).then(|| hash(argon2, lanes, password)).transpose()?;
     Ok(Verification::Matches(successor))
+}
+
+/// Whether the stored hash is that of the password. What cannot be computed matches nothing.
+fn matches(lanes: &mut Lanes, password: &[u8], stored: &argon2::PasswordHash) -> bool {
+    let mut computed = || {
+        let params = Params::try_from(stored).ok()?;
+        let version = stored.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+        let mut output = vec![0; stored.hash.as_ref()?.len()];
+        let blocks = lanes.blocks(&params);
+        let argon2 = Argon2::new(Algorithm::Argon2id, version, params.clone());
+        argon2.hash_password_into_with_memory(password, stored.salt.as_ref()?, &mut output, blocks).ok()?;
+        Output::new(&output).ok()
+    };
+    // Outputs are compared in constant time.
+    computed().is_some_and(|computed| stored.hash == Some(computed))
 }
 
 /// The stored hash, if it is an Argon2id hash whose cost is within bounds. Nothing is computed here: a planted
@@ -287,7 +327,7 @@ mod tests {
         let running = tokio::spawn({
             let hasher = Arc::clone(&hasher);
             async move {
-                let work = move || {
+                let work = move |_: &mut Lanes| {
                     let _ = started.send(());
                     blocked.recv().expect("the test releases it");
                 };

@@ -60,9 +60,6 @@ impl Health {
                 tracing::info!(ready, "{state}");
                 self.tell(if ready { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
             }
-            if self.stopping.load(Ordering::Acquire) {
-                return self.stop().await; // it may have begun while the checks were looked at
-            }
             tokio::time::sleep(if ready { LOOK_EVERY } else { LOOK_AGAIN }).await;
         }
     }

@@ -7,8 +7,7 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
 
-/// Partitions per table. Enough to spread vacuum and locks; each costs every schema change and every new database.
-const PARTITIONS: u32 = 16;
+use super::dialect::create_table;
 
 /// `change_seq`: number of the last change. `epoch`: tells this life of the data from one before a restored backup.
 const OWNER_STATE: &str = "
@@ -95,52 +94,8 @@ impl MigrationTrait for Migration {
 }
 
 fn statements(backend: DbBackend) -> Vec<String> {
-    let mut statements = Vec::new();
-    for (table, definition) in [
-        ("owner_state", OWNER_STATE),
-        ("notes", NOTES),
-        ("note_bodies", NOTE_BODIES),
-        ("create_requests", CREATE_REQUESTS),
-    ] {
-        statements.push(in_dialect(backend, definition));
-        if backend == DbBackend::Postgres {
-            statements.extend((0..PARTITIONS).map(|remainder| partition(table, remainder)));
-        }
-    }
-    statements.extend(INDEXES.map(str::to_owned));
-    statements
-}
-
-fn in_dialect(backend: DbBackend, definition: &str) -> String {
-    let words: [(&str, &str); 8] = match backend {
-        DbBackend::Postgres => [
-            ("{uuid}", "uuid"),
-            ("{bigint}", "bigint"),
-            ("{smallint}", "smallint"),
-            ("{bool}", "boolean"),
-            ("{text}", "text"),
-            ("{bytes}", "bytea"),
-            ("{clustered}", "PARTITION BY HASH (owner_id)"),
-            ("{heap}", "PARTITION BY HASH (owner_id)"),
-        ],
-        _ => [
-            ("{uuid}", "BLOB"),
-            ("{bigint}", "INTEGER"),
-            ("{smallint}", "INTEGER"),
-            ("{bool}", "INTEGER"),
-            ("{text}", "TEXT"),
-            ("{bytes}", "BLOB"),
-            ("{clustered}", "WITHOUT ROWID, STRICT"),
-            ("{heap}", "STRICT"),
-        ],
-    };
-    words.into_iter().fold(definition.to_owned(), |sql, (word, meaning)| sql.replace(word, meaning))
-}
-
-/// The free space in each page lets a changed row stay beside its old version.
-fn partition(table: &str, remainder: u32) -> String {
-    format!(
-        "CREATE TABLE {table}_{remainder:02} PARTITION OF {table} \
-         FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {remainder}) WITH (fillfactor = 85)"
-    )
+    let tables = [OWNER_STATE, NOTES, NOTE_BODIES, CREATE_REQUESTS];
+    let names = ["owner_state", "notes", "note_bodies", "create_requests"];
+    let tables = names.into_iter().zip(tables).flat_map(|(name, definition)| create_table(backend, name, definition));
+    tables.chain(INDEXES.map(str::to_owned)).collect()
 }

@@ -1,5 +1,6 @@
 //! The schema, one file per step, forward only.
 
+mod dialect;
 mod m20261124_000001_create_notes;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};

@@ -1,4 +1,4 @@
-//! A note of somebody else, a note in somebody else's trash and no note at all are one answer, byte for byte, on every
+//! A note of somebody else, one in somebody else's trash, one that somebody else removed and no note at all are one answer, byte for byte, on every
 //! method that takes a name. The methods come from the contracts.
 
 use std::collections::BTreeSet;
@@ -13,13 +13,14 @@ use crate::harness::raw;
 use crate::harness::stack::Stack;
 
 /// The methods that take no name of a note, with the reason why nothing of another owner can be named there.
-const NAMELESS: [(&str, &str); 2] = [
+const NAMELESS: [(&str, &str); 3] = [
     ("/notes.v1.NotesService/CreateNote", "note_id is a new name inside the caller's own notes"),
+    ("/notes.v1.NotesService/EmptyTrash", "empties the caller's own trash"),
     ("/notes.v1.NotesService/ListNotes", "lists the caller's own; page tokens are bound to their owner"),
 ];
 
 #[tokio::test]
-async fn a_foreign_note_a_foreign_note_in_the_trash_and_no_note_are_one_answer() {
+async fn a_foreign_note_wherever_it_is_and_no_note_are_one_answer() {
     let stack = Stack::start().await;
     let (alice, bob) = (stack.register("alice").await, stack.register("bob").await);
     let mut covered = BTreeSet::new();
@@ -41,8 +42,12 @@ async fn a_foreign_note_a_foreign_note_in_the_trash_and_no_note_are_one_answer()
         alice.delete(DeleteNoteRequest { name: name.clone(), ..Default::default() }).await.expect("deleted");
         let foreign_trash = ask(&bob.tokens.access_token).await;
 
+        alice.expunge(&name).await.expect("expunged");
+        let foreign_expunged = ask(&bob.tokens.access_token).await;
+
         assert_eq!(missing.fingerprint(), foreign.fingerprint(), "{} tells a foreign note", rpc.path);
         assert_eq!(missing.fingerprint(), foreign_trash.fingerprint(), "{} tells a foreign trash", rpc.path);
+        assert_eq!(missing.fingerprint(), foreign_expunged.fingerprint(), "{} tells what was removed", rpc.path);
 
         let own = with_name(&rpc.method.input(), &alice.write("hers", "").await.name).expect("as before");
         let own = own.encode_to_vec();

@@ -12,6 +12,7 @@ mod accounts;
 mod lists;
 mod notes;
 mod sessions;
+mod trash;
 
 // What holds for every RPC.
 mod access;

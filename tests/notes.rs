@@ -301,6 +301,7 @@ async fn a_malformed_name_is_invalid_on_every_method() {
         assert_eq!(violated_fields(&alice.get(name).await.expect_err("no name")), ["name"], "{name}");
         assert_eq!(violated_fields(&alice.delete(delete(name)).await.expect_err("no name")), ["name"], "{name}");
         assert_eq!(violated_fields(&alice.undelete(name).await.expect_err("no name")), ["name"], "{name}");
+        assert_eq!(violated_fields(&alice.expunge(name).await.expect_err("no name")), ["name"], "{name}");
         let sent = Note { name: name.into(), ..note("t", "") };
         let status = alice.update(update(sent, &["title"])).await.expect_err("no name");
         assert_eq!(violated_fields(&status), ["note.name"], "{name}");

@@ -8,7 +8,7 @@ use runtime::config::{Reader, Secret};
 use runtime::database::DatabaseConfig;
 use runtime::server::ServerConfig;
 
-use crate::app::Limits;
+use crate::app::{Limits, PurgePace};
 use crate::domain::Quota;
 use crate::repository::Batching;
 
@@ -16,6 +16,8 @@ use crate::repository::Batching;
 pub const REQUEST_BYTES: usize = 4 * 1_048_576;
 /// Default of `trash.retention`.
 pub const TRASH_RETENTION: Duration = Duration::from_secs(30 * DAY);
+/// Default of `trash.tombstone_retention`.
+pub const TOMBSTONE_RETENTION: Duration = Duration::from_secs(90 * DAY);
 /// Default of `create.request_memory`.
 pub const REQUEST_MEMORY: Duration = Duration::from_secs(DAY);
 /// Default of `page_token.lifetime`.
@@ -40,6 +42,8 @@ pub struct Config {
     pub limits: Limits,
     /// How concurrent creations share a transaction.
     pub batching: Batching,
+    /// How what is due is removed for good.
+    pub purge: PurgePace,
     /// How page tokens are made.
     pub page_tokens: PageTokenConfig,
 }
@@ -97,6 +101,7 @@ impl Config {
             trust: TrustConfig::read(reader),
             limits: read_limits(reader),
             batching: read_batching(reader),
+            purge: read_purge(reader),
             page_tokens,
         }
     }
@@ -133,6 +138,26 @@ fn read_limits(reader: &mut Reader) -> Limits {
             Duration::from_secs(60)..=days(30),
             "How long a request_id makes CreateNote safe to repeat.",
         ),
+        tombstone_retention: reader.duration(
+            "trash.tombstone_retention",
+            TOMBSTONE_RETENTION,
+            days(1)..=days(3_650),
+            "How long the id of a note that was removed for good cannot be used again.",
+        ),
+    }
+}
+
+fn read_purge(reader: &mut Reader) -> PurgePace {
+    let seconds = Duration::from_secs;
+    let batch = reader.number("purge.batch", 100, 1..=10_000, "Most rows of each kind that one transaction removes.");
+    PurgePace {
+        interval: reader.duration(
+            "purge.interval",
+            seconds(300),
+            seconds(1)..=seconds(DAY),
+            "How often what is due is removed for good: expired and emptied trash, tombstones, remembered requests.",
+        ),
+        batch: u16::try_from(batch).expect("the bounds fit 16 bits"),
     }
 }
 
@@ -286,6 +311,7 @@ mod tests {
         assert_eq!(config.database.url.expose(), "sqlite://data/notes.db");
         assert_eq!(config.limits.quota, Quota { notes: 100_000, bytes: 1 << 30 });
         assert_eq!(config.batching, Batching { queue: 1_024, size: 64 });
+        assert_eq!(config.purge, PurgePace { interval: Duration::from_secs(300), batch: 100 });
         assert_eq!(config.trust.verifier.issuer, "http://127.0.0.1:50051");
         assert_eq!(config.trust.verifier.audience, "notes-service");
         let KeySource::Jwks { config, ca_file } = config.trust.keys else { panic!("keys come from the issuer") };

@@ -2,15 +2,17 @@ use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use authn::{AccessPolicy, Clock, PublicKey, Trust, Verifier};
+use futures_util::future::{Either, select};
 use proto::notes::v1::notes_service_server::{NotesServiceServer, SERVICE_NAME};
 use runtime::command::Service;
 use runtime::config::Reader;
 use runtime::server::{Check, Server, Services};
 
-use crate::app::App;
+use crate::app::{App, PurgePace};
 use crate::config::{Config, KeySource, PageTokenConfig, TrustConfig};
 use crate::crypto::{PageTokens, page_token_secret};
 use crate::repository::NoteRepository;
@@ -23,6 +25,8 @@ const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 pub struct NotesService {
     server: Server,
     repository: NoteRepository,
+    app: App,
+    purge: PurgePace,
 }
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -42,7 +46,7 @@ impl Service for NotesService {
         let repository = NoteRepository::open(&config.database, config.batching).await?;
         let app = App::new(repository.clone(), page_tokens, config.limits, clock);
         let max_request_bytes = config.server.max_request_bytes;
-        let notes = NotesServiceServer::new(Notes::new(app)).max_decoding_message_size(max_request_bytes);
+        let notes = NotesServiceServer::new(Notes::new(app.clone())).max_decoding_message_size(max_request_bytes);
         let services = Services {
             domain: DOMAIN,
             grpc: tonic::service::Routes::new(notes),
@@ -53,7 +57,7 @@ impl Service for NotesService {
             verifier,
         };
         let server = Server::bind(config.server, services).await?;
-        Ok(Self { server, repository })
+        Ok(Self { server, repository, app, purge: config.purge })
     }
 
     async fn migrate(config: Config) -> Result<(), Failure> {
@@ -69,7 +73,12 @@ impl Service for NotesService {
     }
 
     async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
-        self.server.serve(shutdown).await;
+        // What is being removed when the server ends is finished before the store closes.
+        let (serve, purge) = (pin!(self.server.serve(shutdown)), pin!(self.app.purge_forever(self.purge)));
+        match select(serve, purge).await {
+            Either::Left(((), _purge)) => {}
+            Either::Right((never, _)) => match never {},
+        }
         self.repository.close().await;
     }
 }

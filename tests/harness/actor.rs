@@ -8,8 +8,8 @@ use proto::auth::v1::{
 };
 use proto::notes::v1::notes_service_client::NotesServiceClient;
 use proto::notes::v1::{
-    CreateNoteRequest, DeleteNoteRequest, GetNoteRequest, ListNotesRequest, ListNotesResponse, Note,
-    UndeleteNoteRequest, UpdateNoteRequest,
+    CreateNoteRequest, DeleteNoteRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest, ListNotesRequest,
+    ListNotesResponse, Note, UndeleteNoteRequest, UpdateNoteRequest,
 };
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -172,6 +172,23 @@ impl Person {
     pub async fn undelete(&self, name: &str) -> Answer<Note> {
         let request = UndeleteNoteRequest { name: name.into() };
         self.notes.clone().undelete_note(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn expunge(&self, name: &str) -> Answer<()> {
+        let request = ExpungeNoteRequest { name: name.into() };
+        self.notes.clone().expunge_note(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Removes everything in the trash for good; says how many notes.
+    pub async fn empty_trash(&self) -> Answer<i64> {
+        let request = self.signed(EmptyTrashRequest { force: true });
+        self.notes.clone().empty_trash(request).await.map(|response| response.into_inner().note_count)
+    }
+
+    /// How many notes emptying the trash would remove.
+    pub async fn count_trash(&self) -> Answer<i64> {
+        let request = self.signed(EmptyTrashRequest { force: false });
+        self.notes.clone().empty_trash(request).await.map(|response| response.into_inner().note_count)
     }
 
     fn signed<T>(&self, message: T) -> Request<T> {

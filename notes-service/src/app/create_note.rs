@@ -22,7 +22,7 @@ impl App {
     /// Makes a note. If the same request made one before, it is that note, as it is now.
     ///
     /// # Errors
-    /// `NoteExists`, `RequestIdReused`, `NoteQuota`, `ByteQuota`, `Overloaded`, or a failure of the store; nothing is
+    /// `NoteExists`, `NoteExpunged`, `RequestIdReused`, `NoteQuota`, `ByteQuota`, `Overloaded`, or a failure of the store; nothing is
     /// made then.
     pub async fn create_note(&self, owner: Subject, note: CreateNote) -> Result<Note, Error> {
         let now = self.clock.now();
@@ -36,9 +36,10 @@ impl App {
         let command = repository::CreateNote { id, fields: note.fields, repetition, now, quota: self.limits.quota };
         match notes.create(command).await? {
             Creation::Created(note) => Ok(note),
-            Creation::Repeated(id) => notes.find(id, View::Full).await?.ok_or(Error::NoteNotFound),
+            Creation::Repeated(id) => notes.find(id, View::Full).await?.ok_or(Error::NoteExpunged),
             Creation::RequestReused => Err(Error::RequestIdReused),
             Creation::Exists => Err(Error::NoteExists),
+            Creation::Expunged => Err(Error::NoteExpunged),
             Creation::QuotaExceeded(exceeded) => Err(exceeded.into()),
         }
     }

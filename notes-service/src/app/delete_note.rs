@@ -30,7 +30,7 @@ impl App {
             if delete.etag.is_some_and(|etag| etag != note.etag) {
                 return Decision::Refuse(Error::EtagMismatch);
             }
-            Decision::Save(note.clone().into_trash(owner.trash(now).time, retention))
+            Decision::Save(note.clone().into_trash(owner.trash(note.bytes(), now, retention).time, retention))
         });
         match changed.await? {
             Changed::Done(note) => Ok(Some(note)),

@@ -2,7 +2,10 @@
 
 mod create_note;
 mod delete_note;
+mod empty_trash;
+mod expunge_note;
 mod list_notes;
+mod purge;
 #[cfg(test)]
 mod tests;
 mod undelete_note;
@@ -19,6 +22,7 @@ use runtime::database::DatabaseError;
 pub use create_note::CreateNote;
 pub use delete_note::DeleteNote;
 pub use list_notes::{ListNotes, NotesPage};
+pub use purge::PurgePace;
 pub use update_note::UpdateNote;
 
 use crate::crypto::PageTokens;
@@ -43,6 +47,8 @@ pub struct Limits {
     pub trash_retention: Duration,
     /// How long a request may be repeated.
     pub request_memory: Duration,
+    /// How long the id of a note that was removed for good is remembered.
+    pub tombstone_retention: Duration,
 }
 
 /// Every way to be refused, and every way to fail.
@@ -54,6 +60,9 @@ pub enum Error {
     /// The caller has a note with the id of the new one.
     #[error("there is a note with this id")]
     NoteExists,
+    /// The caller had a note with the id of the new one and removed it for good.
+    #[error("a note with this id was removed for good not long ago")]
+    NoteExpunged,
     /// The request id came with another request before.
     #[error("the request id was used for another request")]
     RequestIdReused,
@@ -72,6 +81,9 @@ pub enum Error {
     /// The note is not in the trash.
     #[error("the note is not in the trash")]
     NoteAlreadyLive,
+    /// The note must go to the trash first.
+    #[error("the note must be in the trash to be removed for good")]
+    NoteNotDeleted,
     /// The page token is altered, old, somebody else's, or of other arguments.
     #[error("the page token is not valid for this request")]
     PageTokenInvalid,

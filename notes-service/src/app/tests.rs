@@ -19,6 +19,7 @@ const LIMITS: Limits = Limits {
     quota: Quota { notes: 1_000, bytes: 1 << 20 },
     trash_retention: Duration::from_secs(30 * 24 * 60 * 60),
     request_memory: DAY,
+    tombstone_retention: Duration::from_secs(90 * 24 * 60 * 60),
 };
 
 struct Service {

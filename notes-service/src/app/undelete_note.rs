@@ -15,7 +15,7 @@ impl App {
             if note.trashed.is_none() {
                 return Decision::Refuse(Error::NoteAlreadyLive);
             }
-            Decision::Save(note.clone().out_of_trash(owner.restore(now).time))
+            Decision::Save(note.clone().out_of_trash(owner.restore(note.bytes(), now).time))
         });
         match changed.await? {
             Changed::Done(note) => Ok(note),

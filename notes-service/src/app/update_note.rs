@@ -24,7 +24,7 @@ impl App {
     /// Changes a note, or makes it if that was asked for. A change that changes nothing leaves its etag and times.
     ///
     /// # Errors
-    /// `NoteNotFound`, `NoteDeleted`, `EtagMismatch`, `NoteQuota`, `ByteQuota`, or a failure of the store; nothing is
+    /// `NoteNotFound`, `NoteDeleted`, `NoteExpunged`, `EtagMismatch`, `NoteQuota`, `ByteQuota`, or a failure of the store; nothing is
     /// changed then.
     pub async fn update_note(&self, owner: Subject, update: UpdateNote) -> Result<Note, Error> {
         for _ in 1..ATTEMPTS {

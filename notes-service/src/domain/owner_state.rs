@@ -43,8 +43,14 @@ pub struct OwnerState {
     pub deleted_note_count: u64,
     /// Bytes of titles and contents, the trash included.
     pub bytes: u64,
+    /// Bytes of titles and contents in the trash.
+    pub deleted_bytes: u64,
     /// Time of the last change.
     pub last_update: SystemTime,
+    /// Number of the present trash, from 1. What lies in one before was emptied out and is only yet to be removed.
+    pub trash_epoch: i64,
+    /// Nothing of the owner is to be removed for good before; none if nothing is.
+    pub purge_due: Option<SystemTime>,
 }
 
 impl OwnerState {
@@ -57,7 +63,10 @@ impl OwnerState {
             note_count: 0,
             deleted_note_count: 0,
             bytes: 0,
+            deleted_bytes: 0,
             last_update: SystemTime::UNIX_EPOCH,
+            trash_epoch: 1,
+            purge_due: None,
         }
     }
 
@@ -97,16 +106,48 @@ impl OwnerState {
         Ok(())
     }
 
-    /// Counts a note that goes to the trash.
-    pub fn trash(&mut self, now: SystemTime) -> Stamp {
+    /// Counts a note of this size that goes to the trash, to be removed for good `retention` later.
+    pub fn trash(&mut self, bytes: u64, now: SystemTime, retention: Duration) -> Stamp {
         self.deleted_note_count += 1;
+        self.deleted_bytes += bytes;
+        let stamp = self.stamp(now);
+        self.purge_at(stamp.time + retention);
+        stamp
+    }
+
+    /// Counts a note of this size that comes back from the trash.
+    pub fn restore(&mut self, bytes: u64, now: SystemTime) -> Stamp {
+        self.deleted_note_count -= 1;
+        self.deleted_bytes -= bytes;
         self.stamp(now)
     }
 
-    /// Counts a note that comes back from the trash.
-    pub fn restore(&mut self, now: SystemTime) -> Stamp {
+    /// Counts a note of this size that is removed from the trash for good; it leaves a tombstone until `remembered`.
+    pub fn expunge(&mut self, bytes: u64, now: SystemTime, remembered: SystemTime) -> Stamp {
+        self.note_count -= 1;
+        self.bytes -= bytes;
         self.deleted_note_count -= 1;
+        self.deleted_bytes -= bytes;
+        self.purge_at(remembered);
         self.stamp(now)
+    }
+
+    /// Begins another trash, whatever lies in the present one. Says how many notes that were; none is no change.
+    pub fn empty_trash(&mut self, now: SystemTime) -> u64 {
+        let emptied = std::mem::take(&mut self.deleted_note_count);
+        if emptied > 0 {
+            self.note_count -= emptied;
+            self.bytes -= std::mem::take(&mut self.deleted_bytes);
+            self.trash_epoch += 1;
+            self.stamp(now);
+            self.purge_at(now);
+        }
+        emptied
+    }
+
+    /// Remembers that something is to be removed for good at `time`.
+    pub fn purge_at(&mut self, time: SystemTime) {
+        self.purge_due = Some(self.purge_due.map_or(time, |due| due.min(time)));
     }
 }
 
@@ -149,9 +190,25 @@ mod tests {
         assert_eq!(owner.resize(20, 21, &QUOTA), Err(QuotaExceeded::Bytes(10)));
         assert_eq!(owner.resize(20, 19, &QUOTA), Ok(()));
         assert_eq!(owner.resize(19, 19, &QUOTA), Ok(()));
-        owner.trash(at(1));
-        assert_eq!((owner.bytes, owner.deleted_note_count), (49, 1));
-        owner.restore(at(2));
-        assert_eq!((owner.note_count, owner.deleted_note_count), (5, 0));
+        owner.trash(9, at(1), Duration::ZERO);
+        assert_eq!((owner.bytes, owner.deleted_note_count, owner.deleted_bytes), (49, 1, 9));
+        owner.restore(9, at(2));
+        assert_eq!((owner.note_count, owner.deleted_note_count, owner.deleted_bytes), (5, 0, 0));
+        owner.trash(9, at(3), Duration::ZERO);
+        owner.expunge(9, at(4), at(5));
+        assert_eq!((owner.note_count, owner.bytes, owner.deleted_note_count, owner.deleted_bytes), (4, 40, 0, 0));
+    }
+
+    #[test]
+    fn an_emptied_trash_counts_no_more_and_the_next_begins() {
+        let mut owner = OwnerState { note_count: 5, bytes: 50, ..OwnerState::empty(0) };
+        assert_eq!(owner.empty_trash(at(1)), 0);
+        assert_eq!((owner.trash_epoch, owner.change_seq, owner.purge_due), (1, 0, None), "nothing is no change");
+        owner.trash(20, at(1), Duration::from_micros(100));
+        owner.trash(10, at(2), Duration::from_micros(100));
+        assert_eq!(owner.purge_due, Some(at(101)), "the first of them");
+        assert_eq!(owner.empty_trash(at(3)), 2);
+        assert_eq!((owner.note_count, owner.bytes, owner.deleted_note_count, owner.deleted_bytes), (3, 20, 0, 0));
+        assert_eq!((owner.trash_epoch, owner.change_seq, owner.purge_due), (2, 3, Some(at(3))));
     }
 }

@@ -1,10 +1,12 @@
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use runtime::database::{DatabaseError, Outcome};
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
-use super::{OwnedNotes, notes, owner_state};
+use super::tombstones::Tombstone;
+use super::{OwnedNotes, notes, owner_state, tombstones};
 use crate::domain::{Note, NoteId, OwnerState, View};
 
 /// What to do with a note that was found, decided by rules that see the note and the state of its owner.
@@ -12,6 +14,11 @@ use crate::domain::{Note, NoteId, OwnerState, View};
 pub enum Decision<E> {
     /// Store this in its place; the owner's state has been brought up to date.
     Save(Note),
+    /// Remove it for good and remember its id until then; the owner's state has been brought up to date.
+    Remove {
+        /// When the id is forgotten.
+        remembered: SystemTime,
+    },
     /// Leave it as it is.
     Keep,
     /// Leave it as it is and refuse.
@@ -21,7 +28,7 @@ pub enum Decision<E> {
 /// What became of a change.
 #[derive(Debug)]
 pub enum Changed<E> {
-    /// The note as it now is, changed or not.
+    /// The note as it now is, changed or not, or as it was before it was removed.
     Done(Note),
     /// It was refused.
     Refused(E),
@@ -62,14 +69,22 @@ async fn change<E>(
     let (Some(mut state), Some(note)) = (state, note) else {
         return Ok(Outcome::Rollback(Some(Changed::Missing)));
     };
-    let changed = match decide(&mut state, &note) {
-        Decision::Save(changed) => changed,
-        Decision::Keep => return Ok(Outcome::Rollback(Some(Changed::Done(note)))),
-        Decision::Refuse(refusal) => return Ok(Outcome::Rollback(Some(Changed::Refused(refusal)))),
-    };
-    owner_state::save(transaction, [(owner, &state)]).await?;
-    if !notes::replace(transaction, owner, &note, &changed, state.change_seq).await? {
-        return Ok(Outcome::Rollback(None));
+    match decide(&mut state, &note) {
+        Decision::Save(changed) => {
+            owner_state::save(transaction, [(owner, &state)]).await?;
+            if !notes::replace(transaction, owner, &note, &changed, &state).await? {
+                return Ok(Outcome::Rollback(None));
+            }
+            Ok(Outcome::Commit(Some(Changed::Done(changed))))
+        }
+        Decision::Remove { remembered } => {
+            owner_state::save(transaction, [(owner, &state)]).await?;
+            notes::remove(transaction, owner, [id]).await?;
+            let tombstone = Tombstone { id, change_seq: state.change_seq, expire_time: remembered };
+            tombstones::save(transaction, owner, [tombstone]).await?;
+            Ok(Outcome::Commit(Some(Changed::Done(note))))
+        }
+        Decision::Keep => Ok(Outcome::Rollback(Some(Changed::Done(note)))),
+        Decision::Refuse(refusal) => Ok(Outcome::Rollback(Some(Changed::Refused(refusal)))),
     }
-    Ok(Outcome::Commit(Some(Changed::Done(changed))))
 }

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::entity::{create_request, note, note_body};
+use super::entity::{create_request, note, note_body, tombstone};
 use super::{Batching, OwnedNotes, notes, owner_state};
 use crate::domain::{Fingerprint, Note, NoteFields, NoteId, OwnerState, Quota, QuotaExceeded, RequestId};
 
@@ -61,6 +61,8 @@ pub enum Creation {
     RequestReused,
     /// The owner has a note with this id.
     Exists,
+    /// The owner removed a note with this id for good, not long ago.
+    Expunged,
     /// The owner's quota is used up.
     QuotaExceeded(QuotaExceeded),
 }
@@ -162,8 +164,10 @@ async fn create(
 /// What is known and decided while a batch is made. All its owners are locked.
 struct Batch {
     states: BTreeMap<Uuid, OwnerState>,
-    /// Ids that are taken, by owner.
-    taken: HashSet<(Uuid, Uuid)>,
+    /// Ids that are taken by notes, by owner, and the trashes in which these lie.
+    taken: HashMap<(Uuid, Uuid), i64>,
+    /// Ids of notes that were removed for good, by owner, and until when they are remembered.
+    removed: HashMap<(Uuid, Uuid), SystemTime>,
     /// Requests that were seen, by owner.
     seen: HashMap<(Uuid, Uuid), SeenRequest>,
     writing: HashSet<Uuid>,
@@ -187,6 +191,7 @@ impl Batch {
         Ok(Self {
             states: owner_state::lock_or_begin(transaction, &owners, epoch).await?,
             taken: taken_ids(transaction, commands).await?,
+            removed: removed_ids(transaction, commands).await?,
             seen: seen_requests(transaction, commands).await?,
             writing: HashSet::new(),
             notes: Vec::with_capacity(commands.len()),
@@ -204,20 +209,25 @@ impl Batch {
             let same = seen.fingerprint == repetition.fingerprint.as_bytes();
             return if same { Creation::Repeated(seen.id) } else { Creation::RequestReused };
         }
-        if self.taken.contains(&(*owner, id.as_uuid())) {
-            return Creation::Exists;
-        }
         let state = self.states.get_mut(owner).expect("every owner of the batch was locked");
+        let key = (*owner, id.as_uuid());
+        match self.taken.get(&key) {
+            Some(trash) if [notes::NO_TRASH, state.trash_epoch].contains(trash) => return Creation::Exists,
+            Some(_emptied) => return Creation::Expunged,
+            None if self.removed.get(&key).is_some_and(|until| *until > note.now) => return Creation::Expunged,
+            None => {}
+        }
         let stamp = match state.add(&note.fields, note.now, &note.quota) {
             Ok(stamp) => stamp,
             Err(exceeded) => return Creation::QuotaExceeded(exceeded),
         };
         let made = Note::new(id, note.fields.clone(), stamp.time);
         self.writing.insert(*owner);
-        self.taken.insert((*owner, id.as_uuid()));
-        self.notes.push(notes::to_row(*owner, &made, stamp.change_seq));
+        self.taken.insert(key, notes::NO_TRASH);
+        self.notes.push(notes::to_row(*owner, &made, state));
         self.bodies.push(notes::to_body(*owner, &made));
         if let (Some(key), Some(repetition)) = (request_key, &note.repetition) {
+            state.purge_at(repetition.expire_time);
             self.requests.push(create_request::ActiveModel {
                 owner_id: Set(*owner),
                 request_id: Set(key.1),
@@ -250,20 +260,37 @@ impl Batch {
     }
 }
 
-/// Which of the ids that clients chose are taken. Drawn ids are not looked up.
+/// The ids that clients chose, by owner. Drawn ids are not looked up.
+fn chosen_ids(commands: &[CreateCommand]) -> impl Iterator<Item = (Uuid, Uuid)> {
+    commands.iter().filter_map(|command| match command.note.id {
+        NewId::Chosen(id) => Some((command.owner, id.as_uuid())),
+        NewId::Drawn(_) => None,
+    })
+}
+
+/// Which of the ids that clients chose are taken, and the trashes in which these notes lie.
 async fn taken_ids(
     transaction: &impl ConnectionTrait,
     commands: &[CreateCommand],
-) -> Result<HashSet<(Uuid, Uuid)>, DbErr> {
-    let chosen = commands.iter().filter_map(|command| match command.note.id {
-        NewId::Chosen(id) => Some((command.owner, id.as_uuid())),
-        NewId::Drawn(_) => None,
-    });
-    let keys = chosen.map(|(owner, id)| note::Column::OwnerId.eq(owner).and(note::Column::NoteId.eq(id)));
-    let Some(any) = any_of(keys) else { return Ok(HashSet::new()) };
-    let columns = [note::Column::OwnerId, note::Column::NoteId];
-    let taken = note::Entity::find().select_only().columns(columns).filter(any).into_tuple().all(transaction).await?;
-    Ok(taken.into_iter().collect())
+) -> Result<HashMap<(Uuid, Uuid), i64>, DbErr> {
+    use note::Column::{NoteId, OwnerId, TrashEpoch};
+    let keys = chosen_ids(commands).map(|(owner, id)| OwnerId.eq(owner).and(NoteId.eq(id)));
+    let Some(any) = any_of(keys) else { return Ok(HashMap::new()) };
+    let select = note::Entity::find().select_only().columns([OwnerId, NoteId, TrashEpoch]).filter(any);
+    let taken: Vec<(Uuid, Uuid, i64)> = select.into_tuple().all(transaction).await?;
+    Ok(taken.into_iter().map(|(owner, id, trash)| ((owner, id), trash)).collect())
+}
+
+/// Which of the ids that clients chose are those of notes that were removed for good, and until when.
+async fn removed_ids(
+    transaction: &impl ConnectionTrait,
+    commands: &[CreateCommand],
+) -> Result<HashMap<(Uuid, Uuid), SystemTime>, DbErr> {
+    use tombstone::Column::{NoteId, OwnerId};
+    let keys = chosen_ids(commands).map(|(owner, id)| OwnerId.eq(owner).and(NoteId.eq(id)));
+    let Some(any) = any_of(keys) else { return Ok(HashMap::new()) };
+    let rows = tombstone::Entity::find().filter(any).all(transaction).await?;
+    Ok(rows.into_iter().map(|row| ((row.owner_id, row.note_id), from_micros(row.expire_us))).collect())
 }
 
 /// Which of the requests were seen before, expired or not.

@@ -48,17 +48,35 @@
 //!     repository.for_owner(caller)
 //! }
 //! ```
+//!
+//! The walk over all owners, of which the removal of what is due has need, leads to that removal alone:
+//! ```
+//! # use notes_service::repository::{DueOwner, NoteRepository, Purge};
+//! async fn remove(repository: &NoteRepository, owner: DueOwner, purge: Purge) {
+//!     repository.purge(owner, purge).await.ok();
+//! }
+//! ```
+//! ```compile_fail
+//! # use notes_service::repository::{DueOwner, NoteRepository};
+//! fn read(repository: &NoteRepository, owner: DueOwner) {
+//!     repository.for_owner(owner);
+//! }
+//! ```
 
 mod change;
 mod create;
+mod empty_trash;
 mod entity;
 mod migration;
 mod notes;
 mod owner_state;
+mod owners;
 mod page;
+mod purge;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,9 +89,11 @@ use uuid::Uuid;
 pub use change::{Changed, Decision};
 use create::CreateCommand;
 pub use create::{CreateError, CreateNote, Creation, NewId, Repetition};
+pub use owners::{DueOwner, DueOwners, Place};
 pub use page::Page;
+pub use purge::{Purge, Purged};
 
-use crate::domain::{Note, NoteId, View};
+use crate::domain::{Note, NoteId, OwnerState, View};
 
 /// Every note of every owner, reachable one owner at a time. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -123,6 +143,11 @@ impl NoteRepository {
         OwnedNotes { repository: self, owner }
     }
 
+    /// Returns when the store can be used, or is closed.
+    pub async fn ready(&self) {
+        self.database.ready().await;
+    }
+
     /// Whether the store answers now; looks at most `within` long.
     pub async fn is_ready(&self, within: Duration) -> bool {
         self.database.is_ready(within).await
@@ -142,6 +167,15 @@ impl OwnedNotes<'_> {
     pub async fn find(self, id: NoteId, view: View) -> Result<Option<Note>, DatabaseError> {
         let owner = self.owner_id();
         self.repository.database.read(move |connection| Box::pin(notes::find(connection, owner, id, view))).await
+    }
+
+    /// What is counted of the owner, by one statement; none of an owner who never wrote.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn state(self) -> Result<Option<OwnerState>, DatabaseError> {
+        let owner = self.owner_id();
+        self.repository.database.read(move |connection| Box::pin(owner_state::find(connection, owner))).await
     }
 
     const fn owner_id(self) -> Uuid {

@@ -1,19 +1,21 @@
 use runtime::database::{from_micros, to_micros};
-use sea_orm::sea_query::{Expr, ExprTrait as _, JoinType, Query, SelectStatement};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, JoinType, Query, SelectStatement};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, Iterable as _,
     QueryFilter as _,
 };
 use uuid::Uuid;
 
-use super::entity::{note, note_body};
+use super::entity::{note, note_body, owner_state};
 use super::rows::{Column, Row};
-use crate::domain::{Color, Content, Etag, Note, NoteId, Snippet, Title, TitleKey, Trashed, View};
+use crate::domain::{Color, Content, Etag, Note, NoteId, OwnerState, Snippet, Title, TitleKey, Trashed, View};
 
 /// `notes.state` of a live note.
-pub(super) const LIVE: i16 = 0;
-/// `notes.state` of a note in the trash.
-pub(super) const IN_TRASH: i16 = 1;
+const LIVE: i16 = 0;
+/// `notes.state` of a note in a trash.
+const IN_TRASH: i16 = 1;
+/// `notes.trash_epoch` of a live note.
+pub(super) const NO_TRASH: i64 = 0;
 
 /// What is selected of a note, in this order.
 pub(super) const COLUMNS: [Column; 13] = [
@@ -35,7 +37,7 @@ pub(super) const COLUMNS: [Column; 13] = [
 /// The column after them, when contents are selected.
 pub(super) const CONTENT: Column = Column::Plain("content");
 
-/// Reads one note by its key.
+/// Reads one note by its key, unless it was emptied out of the trash.
 pub(super) async fn find(
     connection: &impl ConnectionTrait,
     owner: Uuid,
@@ -56,7 +58,8 @@ pub(super) fn by_key(owner: Uuid, id: NoteId, view: View) -> SelectStatement {
     select
         .from(note::Entity)
         .and_where(Expr::col((note::Entity, note::Column::OwnerId)).eq(owner))
-        .and_where(Expr::col((note::Entity, note::Column::NoteId)).eq(id.as_uuid()));
+        .and_where(Expr::col((note::Entity, note::Column::NoteId)).eq(id.as_uuid()))
+        .cond_where(in_trash([NO_TRASH.into(), present_trash(owner)]));
     if view == View::Full {
         select.column((note_body::Entity, note_body::Column::Content)).join(
             JoinType::InnerJoin,
@@ -67,6 +70,22 @@ pub(super) fn by_key(owner: Uuid, id: NoteId, view: View) -> SelectStatement {
         );
     }
     select
+}
+
+/// Whether a note lies in one of these trashes; [`NO_TRASH`] is that of live ones.
+pub(super) fn in_trash<const N: usize>(trashes: [Expr; N]) -> Condition {
+    let column = || Expr::col((note::Entity, note::Column::TrashEpoch));
+    trashes.into_iter().fold(Condition::any(), |any, trash| any.add(column().eq(trash)))
+}
+
+/// The number of the owner's present trash, looked up in the same statement.
+pub(super) fn present_trash(owner: Uuid) -> Expr {
+    Query::select()
+        .column(owner_state::Column::TrashEpoch)
+        .from(owner_state::Entity)
+        .and_where(Expr::col((owner_state::Entity, owner_state::Column::OwnerId)).eq(owner))
+        .to_owned()
+        .into()
 }
 
 /// Makes a note of a row of [`COLUMNS`], with [`CONTENT`] after them in the full view.
@@ -96,8 +115,8 @@ pub(super) fn from_row(row: &mut Row, view: View) -> Result<Note, DbErr> {
     })
 }
 
-/// The row of a note.
-pub(super) fn to_row(owner: Uuid, note: &Note, change_seq: i64) -> note::ActiveModel {
+/// The row of a note that its owner, whose state this is, changed last.
+pub(super) fn to_row(owner: Uuid, note: &Note, state: &OwnerState) -> note::ActiveModel {
     note::ActiveModel {
         owner_id: Set(owner),
         note_id: Set(note.id.as_uuid()),
@@ -115,7 +134,8 @@ pub(super) fn to_row(owner: Uuid, note: &Note, change_seq: i64) -> note::ActiveM
         purge_us: Set(note.trashed.map(|trashed| to_micros(trashed.purge_time))),
         revision: Set(note.etag.revision),
         digest: Set(note.etag.digest),
-        change_seq: Set(change_seq),
+        change_seq: Set(state.change_seq),
+        trash_epoch: Set(if note.trashed.is_some() { state.trash_epoch } else { NO_TRASH }),
     }
 }
 
@@ -135,10 +155,11 @@ pub(super) async fn replace(
     owner: Uuid,
     before: &Note,
     after: &Note,
-    change_seq: i64,
+    state: &OwnerState,
 ) -> Result<bool, DbErr> {
+    let differences = differences(&to_row(owner, before, state), to_row(owner, after, state));
     let replaced = note::Entity::update_many()
-        .set(differences(&to_row(owner, before, 0), to_row(owner, after, change_seq)))
+        .set(note::ActiveModel { change_seq: Set(state.change_seq), ..differences })
         .filter(note::Column::OwnerId.eq(owner))
         .filter(note::Column::NoteId.eq(after.id.as_uuid()))
         .filter(note::Column::Revision.eq(before.etag.revision))
@@ -158,6 +179,20 @@ pub(super) async fn replace(
             .await?;
     }
     Ok(true)
+}
+
+/// Removes notes with their bodies, which go by their key.
+pub(super) async fn remove(
+    connection: &impl ConnectionTrait,
+    owner: Uuid,
+    ids: impl IntoIterator<Item = NoteId>,
+) -> Result<(), DbErr> {
+    note::Entity::delete_many()
+        .filter(note::Column::OwnerId.eq(owner))
+        .filter(note::Column::NoteId.is_in(ids.into_iter().map(NoteId::as_uuid)))
+        .exec(connection)
+        .await?;
+    Ok(())
 }
 
 /// What is to be set: SQLite writes every index that has a column which is set, to the same value too.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use runtime::database::{from_micros, to_micros};
-use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query, SelectStatement};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait as _};
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use super::entity::owner_state::{ActiveModel, Column as Field, Entity};
 use super::rows::{self, Column, Row};
 use crate::domain::OwnerState;
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 10] = [
     Column::Binary("owner_id"),
     Column::Plain("change_seq"),
     Column::Plain("epoch"),
@@ -17,6 +17,9 @@ const COLUMNS: [Column; 7] = [
     Column::Plain("deleted_note_count"),
     Column::Plain("bytes"),
     Column::Plain("last_update_us"),
+    Column::Plain("trash_epoch"),
+    Column::Plain("deleted_bytes"),
+    Column::Plain("purge_due_us"),
 ];
 
 /// Reads the states of these owners and keeps every other writer of them waiting until the end of the transaction.
@@ -27,16 +30,30 @@ pub(super) async fn lock(
     transaction: &impl ConnectionTrait,
     owners: impl IntoIterator<Item = Uuid>,
 ) -> Result<BTreeMap<Uuid, OwnerState>, DbErr> {
-    let mut select = Query::select();
-    for column in COLUMNS {
-        select.column(column.name());
-    }
-    select.from(Entity).and_where(Expr::col(Field::OwnerId).is_in(owners)).order_by(Field::OwnerId, Order::Asc);
+    let mut select = by_owners(owners);
     if transaction.get_database_backend() == DbBackend::Postgres {
         select.lock_exclusive();
     }
     let rows = rows::fetch_all(transaction, select, &COLUMNS).await?;
     rows.iter().map(from_row).collect()
+}
+
+/// Reads the state of an owner who has written.
+pub(super) async fn find(connection: &impl ConnectionTrait, owner: Uuid) -> Result<Option<OwnerState>, DbErr> {
+    let rows = rows::fetch_all(connection, by_owners([owner]), &COLUMNS).await?;
+    Ok(rows.first().map(from_row).transpose()?.map(|(_, state)| state))
+}
+
+pub(super) fn by_owners(owners: impl IntoIterator<Item = Uuid>) -> SelectStatement {
+    let mut select = Query::select();
+    for column in COLUMNS {
+        select.column(column.name());
+    }
+    select
+        .from(Entity)
+        .and_where(Expr::col(Field::OwnerId).is_in(owners))
+        .order_by(Field::OwnerId, Order::Asc)
+        .to_owned()
 }
 
 /// As [`lock`], with an empty state for owners who never wrote. `epoch` is theirs from now on.
@@ -69,7 +86,16 @@ pub(super) async fn save(
     transaction: &impl ConnectionTrait,
     states: impl IntoIterator<Item = (Uuid, &OwnerState)>,
 ) -> Result<(), DbErr> {
-    let changing = [Field::ChangeSeq, Field::NoteCount, Field::DeletedNoteCount, Field::Bytes, Field::LastUpdateUs];
+    let changing = [
+        Field::ChangeSeq,
+        Field::NoteCount,
+        Field::DeletedNoteCount,
+        Field::Bytes,
+        Field::LastUpdateUs,
+        Field::TrashEpoch,
+        Field::DeletedBytes,
+        Field::PurgeDueUs,
+    ];
     Entity::insert_many(states.into_iter().map(|(owner, state)| to_row(owner, state)))
         .on_conflict(OnConflict::column(Field::OwnerId).update_columns(changing).to_owned())
         .exec_without_returning(transaction)
@@ -89,6 +115,9 @@ fn from_row(row: &Row) -> Result<(Uuid, OwnerState), DbErr> {
         deleted_note_count: count(4)?,
         bytes: count(5)?,
         last_update: from_micros(row.integer(6)?),
+        trash_epoch: row.integer(7)?,
+        deleted_bytes: count(8)?,
+        purge_due: row.optional_integer(9)?.map(from_micros),
     };
     Ok((row.uuid(0)?, state))
 }
@@ -103,5 +132,8 @@ fn to_row(owner: Uuid, state: &OwnerState) -> ActiveModel {
         deleted_note_count: Set(count(state.deleted_note_count)),
         bytes: Set(count(state.bytes)),
         last_update_us: Set(to_micros(state.last_update)),
+        trash_epoch: Set(state.trash_epoch),
+        deleted_bytes: Set(count(state.deleted_bytes)),
+        purge_due_us: Set(state.purge_due.map(to_micros)),
     }
 }

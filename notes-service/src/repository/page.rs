@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::OwnedNotes;
 use super::entity::{note, note_body};
-use super::notes::{COLUMNS, CONTENT, IN_TRASH, LIVE, from_row};
+use super::notes::{COLUMNS, CONTENT, NO_TRASH, from_row, in_trash, present_trash};
 use super::rows::{self, Column};
 use crate::domain::{Note, Order, PAGE_BYTES, PageQuery, Position, SortField, SortValue, TitleKey, View};
 
@@ -82,16 +82,16 @@ pub(super) fn select(owner: Uuid, query: &PageQuery) -> SelectStatement {
     let page = if query.show_deleted {
         // Two ranges of the index, each in order, instead of one that would have to be sorted.
         let mut both = Query::select();
-        both.column(Asterisk).from_subquery(range(owner, LIVE, query), Alias::new("live")).union(
+        both.column(Asterisk).from_subquery(range(owner, NO_TRASH.into(), query), Alias::new("live")).union(
             UnionType::All,
             Query::select()
                 .column(Asterisk)
-                .from_subquery(range(owner, IN_TRASH, query), Alias::new("in_trash"))
+                .from_subquery(range(owner, present_trash(owner), query), Alias::new("in_trash"))
                 .to_owned(),
         );
         in_order(&mut both, query.order).limit(limit(query)).to_owned()
     } else {
-        range(owner, LIVE, query)
+        range(owner, NO_TRASH.into(), query)
     };
     match query.view {
         View::Basic => page,
@@ -100,7 +100,7 @@ pub(super) fn select(owner: Uuid, query: &PageQuery) -> SelectStatement {
 }
 
 /// One range of the index of the order.
-fn range(owner: Uuid, state: i16, query: &PageQuery) -> SelectStatement {
+fn range(owner: Uuid, trash: Expr, query: &PageQuery) -> SelectStatement {
     let mut select = Query::select();
     for column in COLUMNS {
         select.column(column.name());
@@ -108,10 +108,7 @@ fn range(owner: Uuid, state: i16, query: &PageQuery) -> SelectStatement {
     if query.order.field == SortField::Title {
         select.column(note::Column::TitleKey);
     }
-    select
-        .from(note::Entity)
-        .and_where(Expr::col(note::Column::OwnerId).eq(owner))
-        .and_where(Expr::col(note::Column::State).eq(state));
+    select.from(note::Entity).and_where(Expr::col(note::Column::OwnerId).eq(owner)).cond_where(in_trash([trash]));
     if let Some(Position { value, id }) = &query.after {
         let value = match value {
             SortValue::Time(time) => Expr::value(to_micros(*time)),

@@ -1,6 +1,6 @@
 //! The numbers in the comments of the contract are the numbers of the code.
 
-use crate::config::{PAGE_TOKEN_LIFETIME, REQUEST_BYTES, REQUEST_MEMORY, TRASH_RETENTION};
+use crate::config::{PAGE_TOKEN_LIFETIME, REQUEST_BYTES, REQUEST_MEMORY, TOMBSTONE_RETENTION, TRASH_RETENTION};
 use crate::domain::{
     CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX, Color, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX,
     SNIPPET_CODE_POINTS, TITLE_CODE_POINTS_MAX,
@@ -50,6 +50,9 @@ fn the_lifetimes_in_the_contract_are_the_defaults() {
     let hours = |duration: std::time::Duration| duration.as_secs() / 3_600;
     check(NOTE, &format!("{} days after `delete_time` by default", hours(TRASH_RETENTION) / 24));
     check(SERVICE, &format!("safe to repeat for {} hours", hours(REQUEST_MEMORY)));
+    let days = hours(TOMBSTONE_RETENTION) / 24;
+    check(SERVICE, &format!("its id is, for {days} days"));
+    check(SERVICE, &format!("such a note for good in the last {days} days"));
     assert_eq!(hours(PAGE_TOKEN_LIFETIME), 3 * 24);
     check(SERVICE, "Good for three days");
     check(SERVICE, "older than three days");

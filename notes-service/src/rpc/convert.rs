@@ -78,6 +78,17 @@ pub(super) fn undelete_note(request: &wire::UndeleteNoteRequest) -> Result<NoteI
     violations.unless_any(id)
 }
 
+pub(super) fn expunge_note(request: &wire::ExpungeNoteRequest) -> Result<NoteId, Malformed> {
+    let mut violations = Violations::default();
+    let id = violations.name("name", &request.name);
+    violations.unless_any(id)
+}
+
+/// A count of what an owner keeps.
+pub(super) fn count(count: u64) -> i64 {
+    i64::try_from(count).expect("quotas are far below 2^63")
+}
+
 /// The fields of `note` that are `named`.
 fn patch(violations: &mut Violations, note: &wire::Note, named: impl Fn(&str) -> bool) -> NotePatch {
     let color = || Color::from_number(note.color).ok_or("must be a value of NoteColor");

@@ -69,4 +69,23 @@ impl NotesService for Notes {
         let note = self.0.undelete_note(caller, id).await?;
         Ok(Response::new(note.into()))
     }
+
+    async fn expunge_note(&self, request: Request<wire::ExpungeNoteRequest>) -> Result<Response<()>, Status> {
+        let caller = caller(&request)?;
+        let id = convert::expunge_note(&request.into_inner())?;
+        self.0.expunge_note(caller, id).await?;
+        Ok(Response::new(()))
+    }
+
+    async fn empty_trash(
+        &self,
+        request: Request<wire::EmptyTrashRequest>,
+    ) -> Result<Response<wire::EmptyTrashResponse>, Status> {
+        let caller = caller(&request)?;
+        let notes = match request.into_inner() {
+            wire::EmptyTrashRequest { force: true } => self.0.empty_trash(caller).await?,
+            wire::EmptyTrashRequest { force: false } => self.0.count_trash(caller).await?,
+        };
+        Ok(Response::new(wire::EmptyTrashResponse { note_count: convert::count(notes) }))
+    }
 }

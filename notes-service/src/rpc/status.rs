@@ -43,12 +43,14 @@ impl From<Error> for Status {
         match &error {
             Error::NoteNotFound => refusal(Code::NotFound, "NOTE_NOT_FOUND"),
             Error::NoteExists => refusal(Code::AlreadyExists, "NOTE_EXISTS"),
+            Error::NoteExpunged => refusal(Code::FailedPrecondition, "NOTE_EXPUNGED"),
             Error::RequestIdReused => refusal(Code::InvalidArgument, "REQUEST_ID_REUSED"),
             Error::NoteQuota(limit) => refusal(Code::ResourceExhausted, "NOTE_QUOTA").with("limit", limit.to_string()),
             Error::ByteQuota(limit) => refusal(Code::ResourceExhausted, "BYTE_QUOTA").with("limit", limit.to_string()),
             Error::EtagMismatch => refusal(Code::Aborted, "ETAG_MISMATCH"),
             Error::NoteDeleted => refusal(Code::FailedPrecondition, "NOTE_DELETED"),
             Error::NoteAlreadyLive => refusal(Code::AlreadyExists, "NOTE_ALREADY_LIVE"),
+            Error::NoteNotDeleted => refusal(Code::FailedPrecondition, "NOTE_NOT_DELETED"),
             Error::PageTokenInvalid => refusal(Code::InvalidArgument, "PAGE_TOKEN_INVALID"),
             Error::Overloaded => refusal(Code::ResourceExhausted, "OVERLOADED").retry_after(AFTER_OVERLOAD),
             Error::StoreUnavailable(source) => {
@@ -94,12 +96,14 @@ mod tests {
     fn every_refusal_has_its_code_and_its_reason() {
         check(Error::NoteNotFound, Code::NotFound, "NOTE_NOT_FOUND");
         check(Error::NoteExists, Code::AlreadyExists, "NOTE_EXISTS");
+        check(Error::NoteExpunged, Code::FailedPrecondition, "NOTE_EXPUNGED");
         check(Error::RequestIdReused, Code::InvalidArgument, "REQUEST_ID_REUSED");
         check(Error::NoteQuota(5), Code::ResourceExhausted, "NOTE_QUOTA");
         check(Error::ByteQuota(5), Code::ResourceExhausted, "BYTE_QUOTA");
         check(Error::EtagMismatch, Code::Aborted, "ETAG_MISMATCH");
         check(Error::NoteDeleted, Code::FailedPrecondition, "NOTE_DELETED");
         check(Error::NoteAlreadyLive, Code::AlreadyExists, "NOTE_ALREADY_LIVE");
+        check(Error::NoteNotDeleted, Code::FailedPrecondition, "NOTE_NOT_DELETED");
         check(Error::PageTokenInvalid, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
         check(Malformed::OrderBy, Code::InvalidArgument, "ORDER_BY_INVALID");
         let violation = FieldViolation { field: "note.title".to_owned(), description: "is too long".to_owned() };

@@ -4,3 +4,4 @@ pub(super) mod create_request;
 pub(super) mod note;
 pub(super) mod note_body;
 pub(super) mod owner_state;
+pub(super) mod tombstone;

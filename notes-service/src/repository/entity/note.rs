@@ -22,6 +22,7 @@ pub(in crate::repository) struct Model {
     pub(in crate::repository) revision: i64,
     pub(in crate::repository) digest: i64,
     pub(in crate::repository) change_seq: i64,
+    pub(in crate::repository) trash_epoch: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -11,6 +11,9 @@ pub(in crate::repository) struct Model {
     pub(in crate::repository) deleted_note_count: i64,
     pub(in crate::repository) bytes: i64,
     pub(in crate::repository) last_update_us: i64,
+    pub(in crate::repository) trash_epoch: i64,
+    pub(in crate::repository) deleted_bytes: i64,
+    pub(in crate::repository) purge_due_us: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

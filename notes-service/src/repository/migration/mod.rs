@@ -2,6 +2,7 @@
 
 mod dialect;
 mod m20261124_000001_create_notes;
+mod m20261124_000002_keep_trashes_apart;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -11,6 +12,9 @@ pub(super) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261124_000001_create_notes::Migration)]
+        vec![
+            Box::new(m20261124_000001_create_notes::Migration),
+            Box::new(m20261124_000002_keep_trashes_apart::Migration),
+        ]
     }
 }

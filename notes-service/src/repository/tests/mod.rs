@@ -3,7 +3,9 @@
 mod changes;
 mod creations;
 mod lists;
+mod migrations;
 mod plans;
+mod trash;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -16,7 +18,7 @@ use runtime::testing::Store;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
-use super::entity::{note, owner_state};
+use super::entity::{note, note_body, owner_state, tombstone};
 use super::{Batching, Changed, CreateNote, Creation, Decision, NewId, NoteRepository};
 use crate::domain::{
     Content, Etag, Note, NoteFields, NoteId, NotePatch, OwnerState, Quota, QuotaExceeded, Title, Update,
@@ -44,7 +46,10 @@ pub(super) enum Refusal {
 
 impl Fixture {
     pub(super) async fn fresh() -> Self {
-        let store = Store::fresh().await;
+        Self::on(Store::fresh().await).await
+    }
+
+    pub(super) async fn on(store: Store) -> Self {
         let batching = Batching { queue: 1_024, size: 64 };
         let repository = NoteRepository::open(&store.config(), batching).await.expect("the store opens");
         while !repository.is_ready(Duration::from_secs(5)).await {
@@ -98,7 +103,7 @@ impl Fixture {
     pub(super) async fn trash(&self, owner: Subject, id: NoteId) -> Changed<Refusal> {
         let now = self.now();
         let decide = move |owner: &mut OwnerState, note: &Note| match note.trashed {
-            None => Decision::Save(note.clone().into_trash(owner.trash(now).time, RETENTION)),
+            None => Decision::Save(note.clone().into_trash(owner.trash(note.bytes(), now, RETENTION).time, RETENTION)),
             Some(_) => Decision::Refuse(Refusal::InTrash),
         };
         self.repository.for_owner(owner).change(id, decide).await.expect("the store works")
@@ -107,7 +112,7 @@ impl Fixture {
     pub(super) async fn restore(&self, owner: Subject, id: NoteId) -> Changed<Refusal> {
         let now = self.now();
         let decide = move |owner: &mut OwnerState, note: &Note| match note.trashed {
-            Some(_) => Decision::Save(note.clone().out_of_trash(owner.restore(now).time)),
+            Some(_) => Decision::Save(note.clone().out_of_trash(owner.restore(note.bytes(), now).time)),
             None => Decision::Refuse(Refusal::Live),
         };
         self.repository.for_owner(owner).change(id, decide).await.expect("the store works")

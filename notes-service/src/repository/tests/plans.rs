@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use runtime::database::Engine;
-use sea_orm::{ConnectionTrait as _, Statement};
+use sea_orm::{ConnectionTrait as _, Statement, StatementBuilder};
 
-use super::super::{notes, page};
+use super::super::purge::{Forgetful, Purge};
+use super::super::{notes, owners, page, purge};
 use super::*;
 use crate::domain::{Order, PageQuery, PageSize, Position, SortField, SortValue, TitleKey, View};
 
 impl Fixture {
-    async fn plan(&self, select: sea_orm::sea_query::SelectStatement) -> String {
+    async fn plan(&self, select: impl StatementBuilder + Send + 'static) -> String {
         let read = self.repository.database.read(move |connection| {
             Box::pin(async move {
                 let Statement { sql, values, db_backend } = connection.get_database_backend().build(&select);
@@ -27,6 +28,21 @@ impl Fixture {
         read.await.expect("the store works").join("\n")
     }
 
+    /// So many owners that looking at all of them would be a bad plan.
+    async fn many_other_owners(&self) {
+        let work = self.repository.database.write(|transaction| {
+            Box::pin(async move {
+                for _ in 0..20 {
+                    let state = OwnerState::empty(0);
+                    let states = (0..1_000).map(|_| (somebody().as_uuid(), &state));
+                    super::super::owner_state::save(transaction, states).await?;
+                }
+                Ok(runtime::database::Outcome::Commit(()))
+            })
+        });
+        work.await.expect("the store works");
+    }
+
     /// An owner with so many notes among others that a wrong plan would be a bad one.
     async fn owner_of_many(&self) -> Subject {
         let alice = somebody();
@@ -34,6 +50,7 @@ impl Fixture {
             let creations = (0..1_000).map(|index| self.create(owner, titled(&format!("{index}"))));
             futures_util::future::join_all(creations).await;
         }
+        self.many_other_owners().await;
         let analyze = self.repository.database.write(|transaction| {
             Box::pin(async move {
                 transaction.execute_unprepared("ANALYZE").await?;
@@ -45,6 +62,9 @@ impl Fixture {
     }
 }
 
+/// A chunk of removals in the middle of the store.
+const PURGE: Purge = Purge { now: SystemTime::UNIX_EPOCH, tombstone_retention: Duration::ZERO, batch: 100 };
+
 fn from_the_middle(order: Order, show_deleted: bool, view: View) -> PageQuery {
     let value = match order.field {
         SortField::CreateTime | SortField::UpdateTime => SortValue::Time(from_micros(1_764_000_000_500_000)),
@@ -54,10 +74,12 @@ fn from_the_middle(order: Order, show_deleted: bool, view: View) -> PageQuery {
     PageQuery { order, show_deleted, view, size: PageSize::parse(50).unwrap(), after }
 }
 
-/// The partitions of `notes` that a plan of PostgreSQL names, not the aliases that it gives them.
-fn partitions(plan: &str) -> BTreeSet<&str> {
+/// The partitions of a table that a plan of PostgreSQL names, not the aliases that it gives them.
+fn partitions<'a>(plan: &'a str, table: &str) -> BTreeSet<&'a str> {
     let tables = plan.split(" on ").skip(1).filter_map(|rest| rest.split_whitespace().next());
-    tables.filter(|table| table.starts_with("notes_")).collect()
+    tables
+        .filter(|name| name.strip_prefix(table).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())))
+        .collect()
 }
 
 #[tokio::test]
@@ -78,7 +100,7 @@ async fn a_page_is_found_in_its_index_by_a_comparison_of_rows() {
             let ranges = if show_deleted { 2 } else { 1 };
             match fixture.repository.database.engine() {
                 Engine::Sqlite => {
-                    let place = format!("(owner_id=? AND state=? AND ({column},note_id){comparison}(?,?))");
+                    let place = format!("(owner_id=? AND trash_epoch=? AND ({column},note_id){comparison}(?,?))");
                     assert_eq!(plan.matches(&place).count(), ranges, "{spelling} {query:?}\n{plan}");
                     assert!(!plan.contains("SCAN notes"), "{plan}");
                     assert!(!plan.contains("SCAN note_bodies"), "{plan}");
@@ -90,7 +112,7 @@ async fn a_page_is_found_in_its_index_by_a_comparison_of_rows() {
                 Engine::Postgres => {
                     let place = format!("ROW({column}, note_id) {comparison} ROW(");
                     assert_eq!(plan.matches(&place).count(), ranges, "{spelling} {query:?}\n{plan}");
-                    assert_eq!(partitions(&plan).len(), 1, "{plan}");
+                    assert_eq!(partitions(&plan, "notes_").len(), 1, "{plan}");
                     assert!(!plan.contains("Seq Scan"), "{plan}");
                     if view == View::Basic {
                         assert!(!plan.contains("Filter:") && !plan.contains("->  Sort"), "{plan}");
@@ -110,8 +132,56 @@ async fn a_note_is_found_by_its_key_in_one_partition() {
     match fixture.repository.database.engine() {
         Engine::Sqlite => assert_eq!(plan.matches("(owner_id=? AND note_id=?)").count(), 2, "{plan}"),
         Engine::Postgres => {
-            assert_eq!(partitions(&plan).len(), 1, "{plan}");
+            assert_eq!(partitions(&plan, "notes_").len(), 1, "{plan}");
             assert!(!plan.contains("Seq Scan"), "{plan}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_is_found_in_an_index_in_one_partition() {
+    let fixture = Fixture::fresh().await;
+    let alice = fixture.owner_of_many().await.as_uuid();
+    let selects = [
+        (purge::emptied(alice, 2, 100), "(owner_id=? AND trash_epoch>? AND trash_epoch<?)"),
+        (purge::expired(alice, 1, PURGE), "notes_by_purge_time (owner_id=? AND purge_us<?)"),
+        (purge::first(alice, "notes", "purge_us"), "notes_by_purge_time (owner_id=?"),
+        (purge::first(alice, "tombstones", "expire_us"), "tombstones_by_expire_time (owner_id=?"),
+        (purge::first(alice, "create_requests", "expire_us"), "create_requests_by_expire_time (owner_id=?"),
+    ];
+    for (select, place) in selects {
+        let plan = fixture.plan(select).await;
+        match fixture.repository.database.engine() {
+            Engine::Sqlite => {
+                assert!(plan.contains(place), "{plan}");
+                assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+            }
+            Engine::Postgres => {
+                let tables = ["notes_", "tombstones_", "create_requests_"];
+                assert_eq!(tables.map(|table| partitions(&plan, table).len()).iter().sum::<usize>(), 1, "{plan}");
+                assert!(!plan.contains("Seq Scan on notes"), "{plan}");
+            }
+        }
+    }
+    for table in [Forgetful::Tombstones, Forgetful::CreateRequests] {
+        let plan = fixture.plan(purge::forget(alice, table, PURGE)).await;
+        match fixture.repository.database.engine() {
+            Engine::Sqlite => assert!(!plan.contains("SCAN tombstones") && !plan.contains("SCAN create"), "{plan}"),
+            Engine::Postgres => {
+                let tables = ["tombstones_", "create_requests_"];
+                assert_eq!(tables.map(|table| partitions(&plan, table).len()).iter().sum::<usize>(), 1, "{plan}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_walk_over_the_owners_goes_by_their_key() {
+    let fixture = Fixture::fresh().await;
+    fixture.owner_of_many().await;
+    let plan = fixture.plan(owners::select(None)).await;
+    match fixture.repository.database.engine() {
+        Engine::Sqlite => assert!(!plan.contains("TEMP B-TREE"), "{plan}"),
+        Engine::Postgres => assert!(plan.contains("Merge Append") && !plan.contains("Seq Scan"), "{plan}"),
     }
 }

@@ -63,3 +63,80 @@ async fn counters_equal_a_recount_and_changes_have_no_gap_after_concurrent_write
         }
     }
 }
+
+/// Writes, expunges, empties the trash and purges, while others of the same owner do. Returns its live notes, and the ids
+/// of all notes that it made.
+async fn make_and_remove_at_random(fixture: &Fixture, owner: Subject, seed: u64) -> (Vec<Note>, Vec<NoteId>) {
+    let (mut notes, mut made, mut dice): (Vec<Note>, Vec<NoteId>, _) = (Vec::new(), Vec::new(), Dice::new(seed));
+    for step in 0..80 {
+        if notes.is_empty() || dice.roll(3) == 0 {
+            let note = fixture.create(owner, written(&"x".repeat(dice.roll(50)))).await;
+            made.push(note.id);
+            notes.push(note);
+            continue;
+        }
+        match dice.roll(20) {
+            0 => drop(fixture.empty_trash(owner).await),
+            1 => drop(fixture.purge(Duration::ZERO, 3).await),
+            _ => {}
+        }
+        let note = notes.swap_remove(dice.roll(notes.len()));
+        let changed = match (note.trashed.is_some(), dice.roll(4)) {
+            (true, 0) => fixture.expunge(owner, note.id).await,
+            (true, _) => fixture.restore(owner, note.id).await,
+            (false, 0 | 1) => fixture.trash(owner, note.id).await,
+            (false, _) => fixture.update(owner, note.id, content(&format!("{step}")), None).await,
+        };
+        match changed {
+            // It was in the trash when somebody emptied that, or is expunged.
+            Changed::Missing => assert!(note.trashed.is_some(), "a live note is lost"),
+            Changed::Done(after)
+                if fixture.repository.for_owner(owner).find(after.id, View::Basic).await.unwrap().is_none() =>
+            {
+                assert!(after.trashed.is_some(), "a live note is lost");
+            }
+            Changed::Done(after) => notes.push(after),
+            Changed::Refused(refusal) => panic!("{refusal:?}"),
+        }
+    }
+    (notes.into_iter().filter(|note| note.trashed.is_none()).collect(), made)
+}
+
+#[tokio::test]
+async fn counters_equal_a_recount_after_concurrent_writers_who_remove_for_good() {
+    let fixture = Arc::new(Fixture::fresh().await);
+    let owners = [somebody(), somebody()];
+    let writers = (1..=6_u64).map(|seed| {
+        let (fixture, owner) = (Arc::clone(&fixture), owners[usize::try_from(seed % 2).unwrap()]);
+        tokio::spawn(async move { (owner, make_and_remove_at_random(&fixture, owner, seed).await) })
+    });
+    let mut kept: BTreeMap<Subject, (Vec<Note>, Vec<NoteId>)> = BTreeMap::new();
+    for writer in futures_util::future::join_all(writers).await {
+        let (owner, (live, made)) = writer.expect("no panic");
+        let kept = kept.entry(owner).or_default();
+        kept.0.extend(live);
+        kept.1.extend(made);
+    }
+    fixture.purge(Duration::ZERO, 3).await;
+
+    let mut gone = 0;
+    for (owner, (live, made)) in &kept {
+        let mut left = Vec::new();
+        for id in made {
+            left.extend(fixture.repository.for_owner(*owner).find(*id, View::Full).await.unwrap());
+        }
+        for note in live {
+            assert!(left.contains(note), "a live note is as its writer left it");
+        }
+        assert_eq!(live.len(), left.iter().filter(|note| note.trashed.is_none()).count());
+        fixture.check_counters(*owner, &left.iter().collect::<Vec<_>>()).await;
+        let seqs = fixture.change_seqs(*owner).await;
+        assert_eq!(seqs.len(), left.len(), "no row is left of what is gone");
+        let distinct: std::collections::BTreeSet<_> = seqs.values().collect();
+        assert_eq!(distinct.len(), seqs.len(), "no two changes have one number");
+        gone += made.len() - left.len();
+    }
+    assert!(gone > 0, "the dice removed something");
+    assert_eq!(fixture.count::<tombstone::Entity>().await, u64::try_from(gone).unwrap(), "each leaves one tombstone");
+    assert_eq!(fixture.count::<note_body::Entity>().await, fixture.count::<note::Entity>().await);
+}

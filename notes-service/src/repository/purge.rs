@@ -1,0 +1,192 @@
+use std::time::{Duration, SystemTime};
+
+use runtime::database::{DatabaseError, Outcome, from_micros, to_micros};
+use sea_orm::sea_query::{DeleteStatement, Expr, ExprTrait as _, Order, Query, SelectStatement};
+use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
+
+use super::entity::note;
+use super::notes::{COLUMNS, NO_TRASH, from_row, remove};
+use super::owners::DueOwner;
+use super::tombstones::Tombstone;
+use super::{NoteRepository, owner_state, rows, tombstones};
+use crate::domain::{Note, OwnerState, View};
+
+/// What to remove for good, and how much of it at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purge {
+    /// The present.
+    pub now: SystemTime,
+    /// How long the ids of removed notes are remembered.
+    pub tombstone_retention: Duration,
+    /// Most rows of each kind that one transaction removes.
+    pub batch: u16,
+}
+
+/// What one transaction removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Notes whose time had come or whose trash was emptied.
+    pub notes: usize,
+    /// Whether there is more.
+    pub more: bool,
+}
+
+impl NoteRepository {
+    /// Removes what is due of one owner, a batch of it: notes of emptied trashes, notes whose purge time has come, expired
+    /// tombstones and requests. Short transactions, so that nobody waits long for this.
+    ///
+    /// # Errors
+    /// If the store fails; nothing is removed then.
+    pub async fn purge(&self, owner: DueOwner, purge: Purge) -> Result<Purged, DatabaseError> {
+        let owner = owner.id();
+        self.database
+            .write(move |transaction| Box::pin(async move { purge_batch(transaction, owner, purge).await }))
+            .await
+    }
+}
+
+async fn purge_batch(transaction: &impl ConnectionTrait, owner: Uuid, purge: Purge) -> Result<Outcome<Purged>, DbErr> {
+    let Some(mut state) = owner_state::lock(transaction, [owner]).await?.remove(&owner) else {
+        return Ok(Outcome::Rollback(Purged::default()));
+    };
+    let (notes, more_notes) = purge_notes(transaction, owner, &mut state, purge).await?;
+    let more_tombstones = purge_expired(transaction, owner, Forgetful::Tombstones, purge).await?;
+    let more_requests = purge_expired(transaction, owner, Forgetful::CreateRequests, purge).await?;
+    let more = more_notes || more_tombstones || more_requests;
+    state.purge_due = if more { Some(purge.now) } else { next_due(transaction, owner).await? };
+    owner_state::save(transaction, [(owner, &state)]).await?;
+    Ok(Outcome::Commit(Purged { notes, more }))
+}
+
+/// Removes notes and says how many, and whether there may be more.
+async fn purge_notes(
+    transaction: &impl ConnectionTrait,
+    owner: Uuid,
+    state: &mut OwnerState,
+    purge: Purge,
+) -> Result<(usize, bool), DbErr> {
+    let batch = usize::from(purge.batch);
+    let emptied = read(transaction, emptied(owner, state.trash_epoch, purge.batch)).await?;
+    let expired = if emptied.len() < batch {
+        read(transaction, expired(owner, state.trash_epoch, purge)).await?
+    } else {
+        Vec::new()
+    };
+    let expire_time = purge.now + purge.tombstone_retention;
+    let mut removed = Vec::with_capacity(emptied.len() + expired.len());
+    for note in &emptied {
+        // They ceased to count when their trash was emptied.
+        removed.push(Tombstone { id: note.id, change_seq: state.stamp(purge.now).change_seq, expire_time });
+    }
+    for note in &expired {
+        let change_seq = state.expunge(note.bytes(), purge.now, expire_time).change_seq;
+        removed.push(Tombstone { id: note.id, change_seq, expire_time });
+    }
+    if !removed.is_empty() {
+        remove(transaction, owner, removed.iter().map(|tombstone| tombstone.id)).await?;
+        tombstones::save(transaction, owner, removed).await?;
+    }
+    Ok((emptied.len() + expired.len(), emptied.len() == batch || expired.len() == batch))
+}
+
+async fn read(connection: &impl ConnectionTrait, select: SelectStatement) -> Result<Vec<Note>, DbErr> {
+    let mut rows = rows::fetch_all(connection, select, &COLUMNS).await?;
+    rows.iter_mut().map(|row| from_row(row, View::Basic)).collect()
+}
+
+/// Notes of the trashes before the present one.
+pub(super) fn emptied(owner: Uuid, present_trash: i64, limit: u16) -> SelectStatement {
+    let trash = || Expr::col(note::Column::TrashEpoch);
+    notes_of(owner)
+        .and_where(trash().gt(NO_TRASH))
+        .and_where(trash().lt(present_trash))
+        .order_by(note::Column::TrashEpoch, Order::Asc)
+        .limit(limit.into())
+        .to_owned()
+}
+
+/// Notes of the present trash whose time has come.
+pub(super) fn expired(owner: Uuid, present_trash: i64, purge: Purge) -> SelectStatement {
+    notes_of(owner)
+        .and_where(Expr::col(note::Column::PurgeUs).lte(to_micros(purge.now)))
+        .and_where(Expr::col(note::Column::TrashEpoch).eq(present_trash))
+        .order_by(note::Column::PurgeUs, Order::Asc)
+        .limit(purge.batch.into())
+        .to_owned()
+}
+
+fn notes_of(owner: Uuid) -> SelectStatement {
+    let mut select = Query::select();
+    for column in COLUMNS {
+        select.column(column.name());
+    }
+    select.from(note::Entity).and_where(Expr::col(note::Column::OwnerId).eq(owner)).to_owned()
+}
+
+/// A table whose rows are forgotten at their `expire_us`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Forgetful {
+    Tombstones,
+    CreateRequests,
+}
+
+/// Removes rows that have expired; says whether there may be more.
+async fn purge_expired(
+    transaction: &impl ConnectionTrait,
+    owner: Uuid,
+    table: Forgetful,
+    purge: Purge,
+) -> Result<bool, DbErr> {
+    let removed = transaction.execute(&forget(owner, table, purge)).await?;
+    Ok(removed.rows_affected() == u64::from(purge.batch))
+}
+
+pub(super) fn forget(owner: Uuid, table: Forgetful, purge: Purge) -> DeleteStatement {
+    let (name, id) = table.name_and_id();
+    let oldest = Query::select()
+        .column(id)
+        .from(name)
+        .and_where(Expr::col("owner_id").eq(owner))
+        .and_where(Expr::col("expire_us").lte(to_micros(purge.now)))
+        .order_by("expire_us", Order::Asc)
+        .limit(purge.batch.into())
+        .to_owned();
+    Query::delete()
+        .from_table(name)
+        .and_where(Expr::col("owner_id").eq(owner))
+        .and_where(Expr::col(id).in_subquery(oldest))
+        .to_owned()
+}
+
+impl Forgetful {
+    const fn name_and_id(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Tombstones => ("tombstones", "note_id"),
+            Self::CreateRequests => ("create_requests", "request_id"),
+        }
+    }
+}
+
+/// When something of the owner is to be removed next, now that nothing is left of emptied trashes.
+async fn next_due(connection: &impl ConnectionTrait, owner: Uuid) -> Result<Option<SystemTime>, DbErr> {
+    let mut earliest = None;
+    for (table, time) in [("notes", "purge_us"), ("tombstones", "expire_us"), ("create_requests", "expire_us")] {
+        let row = connection.query_one(&first(owner, table, time)).await?;
+        let micros: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+        earliest = [earliest, micros].into_iter().flatten().min();
+    }
+    Ok(earliest.map(from_micros))
+}
+
+/// The first time in an index of times.
+pub(super) fn first(owner: Uuid, table: &'static str, time: &'static str) -> SelectStatement {
+    Query::select()
+        .column(time)
+        .from(table)
+        .and_where(Expr::col("owner_id").eq(owner))
+        .and_where(Expr::col(time).is_not_null())
+        .order_by(time, Order::Asc)
+        .limit(1)
+        .to_owned()
+}

@@ -1,0 +1,120 @@
+use runtime::database::{Database, Outcome};
+use sea_orm::ConnectionTrait as _;
+use sea_orm::sea_query::Query;
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+use super::super::migration;
+use super::*;
+use crate::domain::View;
+
+/// The schema as it was in the beginning.
+struct FirstStep;
+
+impl MigratorTrait for FirstStep {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        migration::Migrator::migrations().into_iter().take(1).collect()
+    }
+}
+
+/// Two notes of four bytes, one of them in the trash, as the first step of the schema keeps them.
+async fn fill(database: &Database, owner: Uuid, ids: [Uuid; 2]) {
+    let work = database.write(move |transaction| {
+        Box::pin(async move {
+            let state = Query::insert()
+                .into_table("owner_state")
+                .columns([
+                    "owner_id",
+                    "change_seq",
+                    "epoch",
+                    "note_count",
+                    "deleted_note_count",
+                    "bytes",
+                    "last_update_us",
+                ])
+                .values_panic([
+                    owner.into(),
+                    3_i64.into(),
+                    1_i64.into(),
+                    2_i64.into(),
+                    1_i64.into(),
+                    8_i64.into(),
+                    3_i64.into(),
+                ])
+                .to_owned();
+            transaction.execute(&state).await?;
+            for (id, deleted) in ids.into_iter().zip([None, Some(3_i64)]) {
+                let note = Query::insert()
+                    .into_table("notes")
+                    .columns([
+                        "owner_id",
+                        "note_id",
+                        "title",
+                        "title_key",
+                        "snippet",
+                        "content_bytes",
+                        "pinned",
+                        "archived",
+                        "color",
+                        "state",
+                        "create_us",
+                        "update_us",
+                        "delete_us",
+                        "purge_us",
+                        "revision",
+                        "digest",
+                        "change_seq",
+                    ])
+                    .values_panic([
+                        owner.into(),
+                        id.into(),
+                        "é".into(),
+                        b"e".to_vec().into(),
+                        "ab".into(),
+                        2_i64.into(),
+                        false.into(),
+                        false.into(),
+                        0_i16.into(),
+                        i16::from(deleted.is_some()).into(),
+                        1_i64.into(),
+                        3_i64.into(),
+                        deleted.into(),
+                        deleted.map(|time| time + 10).into(),
+                        1_i64.into(),
+                        0_i64.into(),
+                        3_i64.into(),
+                    ])
+                    .to_owned();
+                transaction.execute(&note).await?;
+                let body = Query::insert()
+                    .into_table("note_bodies")
+                    .columns(["owner_id", "note_id", "content"])
+                    .values_panic([owner.into(), id.into(), "ab".into()])
+                    .to_owned();
+                transaction.execute(&body).await?;
+            }
+            Ok(Outcome::Commit(()))
+        })
+    });
+    work.await.expect("the store works");
+}
+
+#[tokio::test]
+async fn notes_from_before_the_trashes_were_numbered_are_where_they_were() {
+    let store = Store::fresh().await;
+    let (alice, ids) = (somebody(), [Uuid::now_v7(), Uuid::now_v7()]);
+    let old = Database::open::<FirstStep>(&store.config()).await.expect("the store opens");
+    old.ready().await;
+    fill(&old, alice.as_uuid(), ids).await;
+    old.close().await;
+
+    let fixture = Fixture::on(store).await;
+    let [live, trashed] = ids.map(NoteId::from_uuid);
+    let found = async |id| fixture.repository.for_owner(alice).find(id, View::Full).await.expect("the store works");
+    assert_eq!(found(live).await.expect("it is there").trashed, None);
+    assert!(found(trashed).await.expect("it is there").trashed.is_some());
+    assert_eq!(fixture.state(alice).await.expect("alice wrote").deleted_bytes, 4);
+    assert_eq!(fixture.purge(Duration::ZERO, 10).await, 1, "its time had come");
+    assert_eq!((found(live).await.is_some(), found(trashed).await), (true, None));
+    let state = fixture.state(alice).await.expect("alice wrote");
+    assert_eq!((state.note_count, state.bytes, state.deleted_note_count, state.deleted_bytes), (1, 4, 0, 0));
+}

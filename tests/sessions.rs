@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use proto::auth::v1::{ListSigningKeysRequest, TokenType};
+use tonic_types::StatusExt as _;
 
 use crate::harness::assert::assert_refused;
 use crate::harness::raw;
 use crate::harness::stack::Stack;
 
+const MICROSECOND: Duration = Duration::from_micros(1);
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -42,17 +45,87 @@ async fn a_spent_refresh_token_used_again_ends_its_session() {
 }
 
 #[tokio::test]
-async fn of_many_refreshes_with_one_token_at_once_at_most_one_advances() {
+async fn a_hundred_refreshes_with_one_token_at_once_all_succeed_with_one_child() {
     let stack = Stack::start().await;
     let alice = stack.register("alice").await;
-    let attempts = (0..20).map(|_| {
+    let attempts = (0..100).map(|_| {
         let (mut visitor, token) = (alice.visitor.clone(), alice.tokens.refresh_token.clone());
-        async move { visitor.refresh(&token).await }
+        async move { visitor.refresh(&token).await.expect("every tab gets tokens") }
     });
     let results = futures_util::future::join_all(attempts).await;
-    let children: std::collections::BTreeSet<_> =
-        results.iter().flatten().map(|tokens| tokens.refresh_token.clone()).collect();
+    let children: std::collections::BTreeSet<_> = results.iter().map(|tokens| &tokens.refresh_token).collect();
     assert_eq!(children.len(), 1, "one token has one child");
+}
+
+#[tokio::test]
+async fn a_second_tab_and_a_retry_get_the_same_tokens_for_ten_seconds() {
+    let stack = Stack::start().await;
+    let mut alice = stack.register("alice").await;
+    let mut tab = alice.clone();
+    let next = alice.refresh().await.expect("one tab");
+    stack.clock.advance(10 * SECOND);
+    assert_eq!(tab.refresh().await.expect("the other, in time").refresh_token, next.refresh_token);
+    tab.account().await.expect("and its access token works");
+    let mut sleeper = alice.clone();
+    alice.refresh().await.expect("on");
+    alice.account().await.expect("seen in use");
+    stack.clock.advance(10 * SECOND + MICROSECOND);
+    assert_refused(sleeper.refresh().await, "UNAUTHENTICATED REFRESH_TOKEN_REUSED");
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_given_again_until_its_tokens_are_seen() {
+    let stack = Stack::start().await;
+    let mut alice = stack.register("alice").await;
+    let lost = alice.visitor.refresh(&alice.tokens.refresh_token).await.expect("but the answer does not arrive");
+    stack.clock.advance(DAY);
+    assert_eq!(alice.refresh().await.expect("the same again").refresh_token, lost.refresh_token);
+    alice.refresh().await.expect("and on");
+}
+
+#[tokio::test]
+async fn whoever_rotates_too_fast_is_told_when_to_come_again() {
+    let stack = Stack::start().await;
+    let mut alice = stack.register("alice").await;
+    for _ in 0..4 {
+        alice.refresh().await.expect("four within ten seconds");
+    }
+    let status = alice.refresh().await.expect_err("the fifth");
+    assert_eq!(raw::outcome(&status), "RESOURCE_EXHAUSTED REFRESH_TOO_FAST");
+    let delay = status.get_details_retry_info().and_then(|info| info.retry_delay).expect("when to come again");
+    stack.clock.advance(delay);
+    alice.refresh().await.expect("as it was told");
+}
+
+#[tokio::test]
+async fn every_older_token_that_comes_back_ends_the_session() {
+    let stack = Stack::start().await;
+    for older in 0..5 {
+        let mut alice = stack.register(&format!("alice{older}")).await;
+        let mut spent = Vec::new();
+        for _ in 0..5 {
+            spent.push(alice.tokens.refresh_token.clone());
+            alice.refresh().await.expect("in use");
+            stack.clock.advance(MINUTE);
+        }
+        alice.account().await.expect("seen in use");
+        assert_refused(alice.visitor.refresh(&spent[older]).await, "UNAUTHENTICATED REFRESH_TOKEN_REUSED");
+        assert_refused(alice.refresh().await, "UNAUTHENTICATED SESSION_REVOKED");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_set_back_an_hour_signs_nobody_out() {
+    let stack = Stack::start().await;
+    stack.clock.advance(DAY);
+    let mut alice = stack.register("alice").await;
+    alice.refresh().await.expect("refreshed");
+    let mut tab = alice.clone();
+    stack.clock.set(std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000) + DAY - 60 * MINUTE);
+    alice.refresh().await.expect("one tab");
+    tab.refresh().await.expect("the other");
+    stack.clock.advance(MINUTE);
+    tab.refresh().await.expect("and on");
 }
 
 #[tokio::test]

@@ -204,6 +204,12 @@ fn session(reader: &mut Reader) -> SessionLimits {
             MINUTE..=3650 * DAY,
             "How long a session lives in all; no use extends it.",
         ),
+        reuse_grace: reader.duration(
+            "session.reuse_grace",
+            10 * SECOND,
+            Duration::ZERO..=MINUTE,
+            "How long after its rotation a refresh token may come again, from a second tab or a retry.",
+        ),
     };
     if limits.idle > limits.absolute {
         reader.refuse("session.idle_timeout", "must not be longer than session.absolute_timeout");
@@ -310,7 +316,7 @@ mod tests {
         let config = read(&[]).expect("good");
         assert_eq!(config.database.url.expose(), "sqlite://data/auth.db");
         assert_eq!(config.token.ttl, 5 * MINUTE);
-        assert_eq!(config.session, SessionLimits { idle: 14 * DAY, absolute: 90 * DAY });
+        assert_eq!(config.session, SessionLimits { idle: 14 * DAY, absolute: 90 * DAY, reuse_grace: 10 * SECOND });
         assert_eq!((config.hashing.memory_kib, config.hashing.iterations), (19_456, 2));
         assert!(config.hashing.permits >= 1);
     }

@@ -1,6 +1,6 @@
 //! What the service does, one file per use case. Each is a script: ask, decide in the domain, store, answer.
 
-mod get_account;
+mod admit;
 mod login;
 mod logout;
 mod refresh;
@@ -78,6 +78,15 @@ pub(crate) enum Error {
     /// A spent refresh token; its session is revoked now.
     #[error("the refresh token was used before")]
     RefreshTokenReused,
+    /// The password was changed a moment after the token was spent; the session goes on.
+    #[error("the refresh token was superseded")]
+    RefreshSuperseded,
+    /// The session was rotated too often within a moment.
+    #[error("the session is rotated too fast")]
+    RefreshTooFast {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The session has ended by its idle or its absolute limit.
     #[error("the session has expired")]
     SessionExpired,
@@ -87,9 +96,9 @@ pub(crate) enum Error {
     /// The account is switched off.
     #[error("the account is disabled")]
     AccountDisabled,
-    /// There is no such account any more.
-    #[error("there is no such account")]
-    AccountNotFound,
+    /// The session of the access token has ended.
+    #[error("the access token was revoked")]
+    TokenRevoked,
     /// The store failed.
     #[error(transparent)]
     Repository(#[from] RepositoryError),

@@ -1,13 +1,14 @@
 use super::{App, Error, Tokens, security_log};
-use crate::domain::{AccountState, RevokeReason, Rotation, SecurityEvent};
+use crate::domain::{AccountState, Generation, Reuse, RevokeReason, Rotation, SecurityEvent, SessionKey};
 
 impl App {
-    /// Rotates a refresh token. Of several calls with one token at once at most one advances the session; for the
-    /// others it is spent.
+    /// Rotates a refresh token. Of several calls with one token at once one advances the session; the others yield
+    /// the same child.
     ///
     /// # Errors
-    /// `RefreshTokenInvalid`, `RefreshTokenReused`, `SessionExpired`, `SessionRevoked`, `AccountDisabled`, or a
-    /// failure. A reuse is refused only after the revocation of the session is stored.
+    /// `RefreshTokenInvalid`, `RefreshTokenReused`, `SessionExpired`, `SessionRevoked`, `AccountDisabled`;
+    /// `RefreshSuperseded` and `RefreshTooFast`, after which the session goes on; or a failure. A reuse is refused
+    /// only after the revocation of the session is stored.
     pub(crate) async fn refresh(&self, token: &str) -> Result<Tokens, Error> {
         let presented = self.refresh_secret.open(token).ok_or(Error::RefreshTokenInvalid)?;
         let (key, generation) = (presented.header.session, presented.header.generation);
@@ -20,19 +21,27 @@ impl App {
             }
             let now = self.clock.now();
             match session.rotate(generation, &self.limits.session, now) {
-                Rotation::Rotated(_) if account.state == AccountState::Disabled => return Err(Error::AccountDisabled),
+                Rotation::Rotated(_) | Rotation::Concurrent | Rotation::ResponseLost
+                    if account.state == AccountState::Disabled =>
+                {
+                    return Err(Error::AccountDisabled);
+                }
                 Rotation::Rotated(next) => {
                     if self.repository.advance(&next).await? {
                         return self.issue(&account, &next, now);
                     }
                 }
-                Rotation::Reused => {
-                    if self.repository.revoke(key, RevokeReason::Reuse, now).await? {
-                        security_log::record(&SecurityEvent::TokenRevoked(key, RevokeReason::Reuse));
-                    }
-                    security_log::record(&SecurityEvent::TokenReused(key, generation));
-                    return Err(Error::RefreshTokenReused);
+                Rotation::Concurrent => return self.issue(&account, &session, now),
+                Rotation::ResponseLost => {
+                    security_log::record(&SecurityEvent::ResponseLost(key, session.generation));
+                    return self.issue(&account, &session, now);
                 }
+                Rotation::Superseded => return Err(Error::RefreshSuperseded),
+                Rotation::TooFast { retry_after } => {
+                    self.confirm(&session, generation).await?;
+                    return Err(Error::RefreshTooFast { retry_after });
+                }
+                Rotation::Reused(reuse) => return Err(self.end_reused(key, generation, reuse).await?),
                 Rotation::Ahead => {
                     security_log::record(&SecurityEvent::TokenAhead(key, generation));
                     return Err(Error::RefreshTokenInvalid);
@@ -41,5 +50,14 @@ impl App {
                 Rotation::Revoked => return Err(Error::SessionRevoked),
             }
         }
+    }
+
+    /// Revokes the session of a spent token that came back. The refusal is returned only after that is durable.
+    async fn end_reused(&self, key: SessionKey, spent: Generation, reuse: Reuse) -> Result<Error, Error> {
+        if self.repository.revoke(key, RevokeReason::Reuse, self.clock.now()).await? {
+            security_log::record(&SecurityEvent::TokenRevoked(key, RevokeReason::Reuse));
+        }
+        security_log::record(&SecurityEvent::TokenReused(key, spent, reuse));
+        Ok(Error::RefreshTokenReused)
     }
 }

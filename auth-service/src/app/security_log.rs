@@ -26,12 +26,23 @@ pub(super) fn record(event: &SecurityEvent) {
                 key.session
             );
         }
-        SecurityEvent::TokenReused(key, generation) => {
+        SecurityEvent::ResponseLost(key, generation) => {
+            info!(
+                event = name,
+                account.id = %key.account,
+                session.id = %key.session,
+                generation = generation.number(),
+                "issued tokens of session {} again, for their answer was lost",
+                key.session
+            );
+        }
+        SecurityEvent::TokenReused(key, generation, reuse) => {
             warn!(
                 event = name,
                 account.id = %key.account,
                 session.id = %key.session,
                 generation = generation.number(),
+                reason = reuse.name(),
                 "a spent refresh token of session {} came back",
                 key.session
             );

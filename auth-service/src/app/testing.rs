@@ -21,6 +21,8 @@ use crate::repository::Repository;
 
 pub(super) const IDLE: Duration = Duration::from_secs(14 * 86_400);
 pub(super) const ABSOLUTE: Duration = Duration::from_secs(90 * 86_400);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
+pub(super) const SESSION: SessionLimits = SessionLimits { idle: IDLE, absolute: ABSOLUTE, reuse_grace: GRACE };
 pub(super) const ACCESS_TTL: Duration = Duration::from_secs(300);
 pub(super) const PASSWORD: &str = "a quiet teapot!";
 pub(super) const CHEAP: HashingSettings = HashingSettings { memory_kib: 64, iterations: 1, permits: 2, queue: 64 };
@@ -63,7 +65,7 @@ impl Fixture {
             signer: TokenSigner::new(key, settings).expect("a signer"),
             refresh_secret: RefreshSecret::load(SecretSource::Given(secret)).await.expect("long enough"),
             verifier: Verifier::new(verifier, trust, clock.clock()),
-            limits: Limits { access_token_ttl: ACCESS_TTL, session: SessionLimits { idle: IDLE, absolute: ABSOLUTE } },
+            limits: Limits { access_token_ttl: ACCESS_TTL, session: SESSION },
         };
         Self { app: Arc::new(app), clock, store }
     }
@@ -92,6 +94,10 @@ impl Fixture {
 
     pub(super) async fn refresh(&self, tokens: &Tokens) -> Result<Tokens, Error> {
         self.app.refresh(tokens.refresh.expose()).await
+    }
+
+    pub(super) async fn caller(&self, tokens: &Tokens) -> Result<Account, Error> {
+        self.app.admit(&self.app.verifier.verify(&tokens.access).expect("good")).await
     }
 
     pub(super) async fn stored(&self, session: &Session) -> Session {

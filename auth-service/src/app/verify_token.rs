@@ -1,7 +1,7 @@
 use std::time::SystemTime;
 
 use super::{App, Error};
-use crate::domain::{Account, AccountState, PresentedToken, Session, SessionKey};
+use crate::domain::{Account, AccountState, Generation, PresentedToken, Session, SessionKey};
 
 /// What is said of a good token; of others nothing is said.
 #[derive(Debug)]
@@ -25,7 +25,8 @@ pub(crate) enum ActiveToken {
 }
 
 impl App {
-    /// Tells whether a token is good at this moment, with its session and account re-read (RFC 7662).
+    /// Tells whether a token is good at this moment, with its session and account re-read (RFC 7662). Whoever shows the
+    /// current token has it, so this confirms that it arrived.
     ///
     /// # Errors
     /// Only a failure: whatever is wrong with a token, it is not active.
@@ -42,6 +43,9 @@ impl App {
         let good = self.refresh_secret.is_authentic(presented, &session.nonce)
             && presented.header.generation == session.generation
             && self.is_alive(&session, &account);
+        if good {
+            self.confirm(&session, presented.header.generation).await?;
+        }
         Ok(good.then(|| ActiveToken::Refresh { session: key, expires_at: session.ends_at() }))
     }
 
@@ -51,6 +55,9 @@ impl App {
         let key = SessionKey { account: principal.subject().into(), session };
         let Some((session, account)) = self.repository.find_session(key).await? else { return Ok(None) };
         let good = self.is_alive(&session, &account) && principal.account_version() == Some(account.token_version);
+        if let (true, Some(seen)) = (good, principal.generation().and_then(Generation::from_number)) {
+            self.confirm(&session, seen).await?;
+        }
         Ok(good.then(|| ActiveToken::Access {
             session: key,
             scopes: principal.scopes().to_vec(),

@@ -83,7 +83,7 @@ mod tests {
             Nonce::from_bytes([0; Nonce::BYTES]),
             ClientLabel::parse("").expect("a label"),
             Origin::default(),
-            &SessionLimits { idle, absolute },
+            &SessionLimits { idle, absolute, reuse_grace: Duration::ZERO },
             now(),
         );
         let grant = AccessGrant::new(&account, &session, TTL, now());

@@ -1,4 +1,4 @@
-use super::{AccountId, Generation, RevokeReason, SessionKey};
+use super::{AccountId, Generation, Reuse, RevokeReason, SessionKey};
 
 /// A fact about somebody's security, named by the OWASP Logging Vocabulary where that has a word for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +11,10 @@ pub enum SecurityEvent {
     LoginFailed(Option<AccountId>, LoginFailure),
     /// A session yielded the tokens of this generation.
     TokenCreated(SessionKey, Generation),
+    /// The answer with the tokens of this generation was lost, so they were issued again.
+    ResponseLost(SessionKey, Generation),
     /// A spent refresh token of this generation came back.
-    TokenReused(SessionKey, Generation),
+    TokenReused(SessionKey, Generation, Reuse),
     /// A refresh token of this generation is newer than its session, so the store was set back.
     TokenAhead(SessionKey, Generation),
     /// A session was ended by decision.
@@ -45,6 +47,7 @@ impl SecurityEvent {
             Self::LoginSucceeded(_) => "authn_login_success",
             Self::LoginFailed(..) => "authn_login_fail",
             Self::TokenCreated(..) => "authn_token_created",
+            Self::ResponseLost(..) => "authn_token_reissued",
             Self::TokenReused(..) => "authn_token_reuse",
             Self::TokenAhead(..) => "authn_token_ahead",
             Self::TokenRevoked(..) => "authn_token_revoked",

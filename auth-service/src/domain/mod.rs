@@ -8,6 +8,7 @@ mod line;
 mod origin;
 mod password;
 mod refresh_token;
+mod rotation;
 mod session;
 
 pub use access_token::AccessGrant;
@@ -21,9 +22,8 @@ pub use password::{
     PresentedPassword,
 };
 pub use refresh_token::{HeaderCheck, Mac, MalformedToken, PresentedToken, RefreshToken, TokenHeader};
-pub use session::{
-    ClientLabel, Generation, Nonce, REMEMBERED_ROTATIONS, RevokeReason, Rotation, Session, SessionKey, SessionLimits,
-};
+pub use rotation::{REMEMBERED_ROTATIONS, Reuse, Rotation, RotationTimes};
+pub use session::{ClientLabel, Generation, Nonce, RevokeReason, Session, SessionKey, SessionLimits};
 
 /// Longest e-mail address, in bytes (RFC 5321 §4.5.3.1.3, less the angle brackets).
 pub const MAX_EMAIL_BYTES: usize = email::MAX_BYTES;

@@ -4,10 +4,7 @@ use std::time::{Duration, SystemTime};
 use authn::SessionId;
 
 use super::line::{self, LineViolation};
-use super::{AccountId, Origin};
-
-/// How many of its latest rotations a session remembers the time of.
-pub const REMEMBERED_ROTATIONS: usize = 4;
+use super::{AccountId, Origin, RotationTimes};
 
 /// The full key of a session: the account comes first, so that a sharded store finds it on one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,13 +28,15 @@ pub struct Nonce([u8; Nonce::BYTES]);
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientLabel(String);
 
-/// How long a session lives.
+/// How long a session lives, and how long a token that was just spent still yields something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLimits {
     /// Without use.
     pub idle: Duration,
     /// In all; rotation never extends it.
     pub absolute: Duration,
+    /// How long after its rotation a token may come again from a second tab or a retry, inclusive.
+    pub reuse_grace: Duration,
 }
 
 /// Why a session was revoked.
@@ -58,6 +57,12 @@ pub struct Session {
     pub nonce: Nonce,
     /// The generation whose token is good now; all before it are spent.
     pub generation: Generation,
+    /// When its latest rotations happened.
+    pub rotated_at: RotationTimes,
+    /// Whether the tokens of the present generation were seen in use, so that their answer was not lost.
+    pub child_confirmed: bool,
+    /// No token before this generation yields one of it or of a later one: the password was changed here.
+    pub barrier: Option<Generation>,
     /// When the login happened.
     pub created_at: SystemTime,
     /// When it last yielded tokens.
@@ -78,21 +83,6 @@ pub struct Session {
     pub revoked: Option<(SystemTime, RevokeReason)>,
 }
 
-/// What becomes of an authentic refresh token that is presented.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rotation {
-    /// It is the current one: the session moves on to this state, unless somebody else was faster.
-    Rotated(Box<Session>),
-    /// It was spent before: the session is to be revoked.
-    Reused,
-    /// The session had ended by its idle or its absolute limit.
-    Expired,
-    /// The session was revoked before.
-    Revoked,
-    /// It is newer than the session: the store was set back. Nothing changes.
-    Ahead,
-}
-
 impl Session {
     /// The session of a login with a password.
     #[must_use]
@@ -108,6 +98,9 @@ impl Session {
             key,
             nonce,
             generation: Generation::FIRST,
+            rotated_at: RotationTimes::default(),
+            child_confirmed: false,
+            barrier: None,
             created_at: now,
             last_used_at: now,
             idle_expires_at: now + limits.idle,
@@ -120,40 +113,16 @@ impl Session {
         }
     }
 
-    /// Decides what becomes of an authentic token of generation `presented`.
-    ///
-    /// Source: RFC 9700 §4.14.2: rotation, and revocation of the family when a spent token comes back.
-    #[must_use]
-    pub fn rotate(&self, presented: Generation, limits: &SessionLimits, now: SystemTime) -> Rotation {
-        if self.revoked.is_some() {
-            return Rotation::Revoked;
-        }
-        if now >= self.ends_at() {
-            return Rotation::Expired;
-        }
-        if presented < self.generation {
-            return Rotation::Reused;
-        }
-        if presented > self.generation {
-            return Rotation::Ahead;
-        }
-        let Some(generation) = self.generation.next() else {
-            return Rotation::Expired;
-        };
-        // A clock that was set back must not make the session look younger than it is.
-        let last_used_at = self.last_used_at.max(now);
-        Rotation::Rotated(Box::new(Self {
-            generation,
-            last_used_at,
-            idle_expires_at: last_used_at + limits.idle,
-            ..self.clone()
-        }))
-    }
-
     /// When the session ends unless it is used before: the earlier of its two limits.
     #[must_use]
     pub fn ends_at(&self) -> SystemTime {
         self.idle_expires_at.min(self.absolute_expires_at)
+    }
+
+    /// Whether a token of `seen`, met in use, is the first proof that the present generation reached its client.
+    #[must_use]
+    pub fn is_confirmed_by(&self, seen: Generation) -> bool {
+        seen == self.generation && seen > Generation::FIRST && !self.child_confirmed
     }
 
     /// Whether the session is neither revoked nor over.
@@ -181,7 +150,7 @@ impl Generation {
         self.0
     }
 
-    const fn next(self) -> Option<Self> {
+    pub(super) const fn next(self) -> Option<Self> {
         Self::from_number(self.0 + 1)
     }
 }
@@ -220,6 +189,9 @@ impl ClientLabel {
 }
 
 impl RevokeReason {
+    /// Every reason.
+    const ALL: [Self; 2] = [Self::Logout, Self::Reuse];
+
     /// Its name in the store and in logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -232,7 +204,7 @@ impl RevokeReason {
     /// The reason with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Logout, Self::Reuse].into_iter().find(|reason| reason.name() == name)
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
     }
 }
 
@@ -260,23 +232,26 @@ impl fmt::Debug for Session {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::UNIX_EPOCH;
 
     use uuid::Uuid;
 
     use super::*;
 
-    const SECOND: Duration = Duration::from_secs(1);
     const MICROSECOND: Duration = Duration::from_micros(1);
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    const LIMITS: SessionLimits = SessionLimits { idle: DAY, absolute: Duration::from_secs(3 * 24 * 60 * 60) };
+    pub(in crate::domain) const LIMITS: SessionLimits = SessionLimits {
+        idle: DAY,
+        absolute: Duration::from_secs(3 * 24 * 60 * 60),
+        reuse_grace: Duration::from_secs(10),
+    };
 
-    fn login_time() -> SystemTime {
+    pub(in crate::domain) fn login_time() -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_800_000_000)
     }
 
-    fn session() -> Session {
+    pub(in crate::domain) fn session() -> Session {
         let key = SessionKey {
             account: AccountId::from_uuid(Uuid::from_u128(1)),
             session: SessionId::from_uuid(Uuid::from_u128(2)),
@@ -285,83 +260,8 @@ mod tests {
         Session::begin(key, Nonce::from_bytes([7; 32]), label, Origin::default(), &LIMITS, login_time())
     }
 
-    fn generation(number: u64) -> Generation {
+    pub(in crate::domain) fn generation(number: u64) -> Generation {
         Generation::from_number(number).expect("a generation")
-    }
-
-    /// The session after `times` rotations, one a second.
-    fn rotated(times: u32) -> Session {
-        (1..=times).fold(session(), |session, count| {
-            match session.rotate(session.generation, &LIMITS, login_time() + SECOND * count) {
-                Rotation::Rotated(next) => *next,
-                other => panic!("{other:?}"),
-            }
-        })
-    }
-
-    #[track_caller]
-    fn check(session: &Session, presented: u64, after_login: Duration, expected: &str) {
-        let outcome = match session.rotate(generation(presented), &LIMITS, login_time() + after_login) {
-            Rotation::Rotated(_) => "rotated",
-            Rotation::Reused => "reused",
-            Rotation::Expired => "expired",
-            Rotation::Revoked => "revoked",
-            Rotation::Ahead => "ahead",
-        };
-        assert_eq!(outcome, expected);
-    }
-
-    #[test]
-    fn the_current_token_is_rotated_and_every_older_one_is_reuse() {
-        let session = rotated(3);
-        assert_eq!(session.generation, generation(4));
-        check(&session, 4, SECOND * 10, "rotated");
-        for older in 1..=3 {
-            check(&session, older, SECOND * 10, "reused");
-        }
-        check(&session, 5, SECOND * 10, "ahead");
-    }
-
-    #[test]
-    fn a_revoked_session_stays_revoked_whatever_is_presented() {
-        let mut session = rotated(1);
-        session.revoked = Some((login_time() + SECOND, RevokeReason::Logout));
-        for presented in 1..=3 {
-            check(&session, presented, SECOND * 2, "revoked");
-            check(&session, presented, LIMITS.absolute, "revoked");
-        }
-    }
-
-    #[test]
-    fn an_unused_session_ends_exactly_at_its_idle_limit() {
-        check(&session(), 1, LIMITS.idle - MICROSECOND, "rotated");
-        check(&session(), 1, LIMITS.idle, "expired");
-        check(&rotated(1), 1, LIMITS.idle + SECOND, "expired");
-    }
-
-    #[test]
-    fn use_extends_the_idle_limit_and_never_the_absolute_one() {
-        let mut session = session();
-        for days in [DAY - SECOND, DAY * 2 - SECOND * 2, DAY * 3 - SECOND * 3] {
-            match session.rotate(session.generation, &LIMITS, login_time() + days) {
-                Rotation::Rotated(next) => session = *next,
-                other => panic!("{other:?}"),
-            }
-            assert_eq!(session.absolute_expires_at, login_time() + LIMITS.absolute);
-        }
-        assert_eq!(session.ends_at(), login_time() + LIMITS.absolute);
-        check(&session, 4, LIMITS.absolute - MICROSECOND, "rotated");
-        check(&session, 4, LIMITS.absolute, "expired");
-    }
-
-    #[test]
-    fn a_clock_set_back_makes_no_session_younger() {
-        let session = rotated(2);
-        let Rotation::Rotated(next) = session.rotate(session.generation, &LIMITS, login_time() - DAY) else {
-            panic!("the token is current");
-        };
-        assert_eq!(next.last_used_at, session.last_used_at);
-        assert_eq!(next.idle_expires_at, session.idle_expires_at);
     }
 
     #[test]
@@ -375,17 +275,26 @@ mod tests {
     }
 
     #[test]
+    fn only_the_present_generation_with_a_parent_is_news_when_it_is_seen_in_use() {
+        let mut session = session();
+        assert!(!session.is_confirmed_by(generation(1)), "nothing comes before the login");
+        session.generation = generation(3);
+        assert!(session.is_confirmed_by(generation(3)));
+        assert!(!session.is_confirmed_by(generation(2)) && !session.is_confirmed_by(generation(4)));
+        session.child_confirmed = true;
+        assert!(!session.is_confirmed_by(generation(3)), "it is known already");
+    }
+
+    #[test]
     fn generations_fit_the_store() {
         assert_eq!(Generation::from_number(0), None);
         assert_eq!(Generation::from_number(u64::MAX), None);
-        let mut last = session();
-        last.generation = generation(i64::MAX.unsigned_abs());
-        check(&last, i64::MAX.unsigned_abs(), SECOND, "expired");
+        assert_eq!(generation(i64::MAX.unsigned_abs()).next(), None);
     }
 
     #[test]
     fn every_reason_is_found_by_its_name() {
-        for reason in [RevokeReason::Logout, RevokeReason::Reuse] {
+        for reason in RevokeReason::ALL {
             assert_eq!(RevokeReason::from_name(reason.name()), Some(reason));
         }
         assert_eq!(RevokeReason::from_name("whim"), None);

@@ -60,6 +60,17 @@ impl Repository {
 
 #[cfg(test)]
 impl Repository {
+    /// The account with this id.
+    pub(crate) async fn find_account(
+        &self,
+        id: crate::domain::AccountId,
+    ) -> Result<Option<crate::domain::Account>, RepositoryError> {
+        use sea_orm::EntityTrait as _;
+        let find = entity::account::Entity::find_by_id(id.as_uuid());
+        let row = self.database.read(move |connection| Box::pin(find.one(connection))).await?;
+        row.as_ref().map(accounts::account_of).transpose()
+    }
+
     /// Does to the store what an operator or an accident might do.
     pub(crate) async fn execute(&self, sql: &'static str) {
         use runtime::database::Outcome;

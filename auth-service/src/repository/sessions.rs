@@ -2,16 +2,16 @@ use std::time::SystemTime;
 
 use authn::SessionId;
 use runtime::database::{Outcome, from_micros, to_micros};
-use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, UpdateMany};
 
 use super::accounts::{account_of, state_name};
 use super::entity::{account, session};
 use super::{Repository, RepositoryError};
 use crate::domain::{
-    Account, AccountId, AccountState, ClientLabel, Generation, Nonce, Origin, PasswordHash, RevokeReason, Session,
-    SessionKey,
+    Account, AccountId, AccountState, ClientLabel, Generation, Nonce, Origin, PasswordHash, RevokeReason,
+    RotationTimes, Session, SessionKey,
 };
 
 /// What a login found, by which it is accepted: if any of it has changed since, it is not.
@@ -69,10 +69,12 @@ impl Repository {
     pub(crate) async fn find_session(&self, key: SessionKey) -> Result<Option<(Session, Account)>, RepositoryError> {
         let rows = self.database.read(move |connection| {
             Box::pin(async move {
+                // In this order: what changes both in one transaction (a new password, a sign-out everywhere) in
+                // between must not be seen in the account's version and missed in the session.
+                let find = account::Entity::find_by_id(key.account.as_uuid());
+                let Some(account) = find.one(connection).await? else { return Ok(None) };
                 let find = session::Entity::find_by_id((key.account.as_uuid(), key.session.as_uuid()));
-                let Some(session) = find.one(connection).await? else { return Ok(None) };
-                let account = account::Entity::find_by_id(key.account.as_uuid()).one(connection).await?;
-                Ok(account.map(|account| (session, account)))
+                Ok(find.one(connection).await?.map(|session| (session, account)))
             })
         });
         let rows = rows.await?;
@@ -85,30 +87,37 @@ impl Repository {
     /// # Errors
     /// If the store fails.
     pub(crate) async fn advance(&self, next: &Session) -> Result<bool, RepositoryError> {
-        let (account, sid) = (next.key.account.as_uuid(), next.key.session.as_uuid());
+        let next = next.clone();
         let generation = generation_number(next.generation)?;
-        let (used_at, idle_expires_at) = (to_micros(next.last_used_at), to_micros(next.idle_expires_at));
         let advanced = self.database.write(move |transaction| {
+            let advance = advance(&next, generation);
             Box::pin(async move {
-                use session::Column;
-                let advanced = session::Entity::update_many()
-                    .col_expr(Column::Generation, Expr::value(generation))
-                    .col_expr(Column::RotatedAt4, Expr::col(Column::RotatedAt3))
-                    .col_expr(Column::RotatedAt3, Expr::col(Column::RotatedAt2))
-                    .col_expr(Column::RotatedAt2, Expr::col(Column::RotatedAt1))
-                    .col_expr(Column::RotatedAt1, Expr::value(used_at))
-                    .col_expr(Column::LastUsedAt, Expr::value(used_at))
-                    .col_expr(Column::IdleExpiresAt, Expr::value(idle_expires_at))
-                    .filter(Column::AccountId.eq(account))
-                    .filter(Column::Sid.eq(sid))
-                    .filter(Column::Generation.eq(generation - 1))
-                    .filter(Column::RevokedAt.is_null())
-                    .exec(transaction)
-                    .await?;
+                let advanced = advance.exec(transaction).await?;
                 Ok(Outcome::Commit(advanced.rows_affected == 1))
             })
         });
         Ok(advanced.await?)
+    }
+
+    /// Notes that the tokens of this generation were seen in use, if it still is the present one.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn confirm(&self, key: SessionKey, seen: Generation) -> Result<(), RepositoryError> {
+        let generation = generation_number(seen)?;
+        let confirmed = self.database.write(move |transaction| {
+            Box::pin(async move {
+                session::Entity::update_many()
+                    .col_expr(session::Column::ChildConfirmed, Expr::value(true))
+                    .filter(session::Column::AccountId.eq(key.account.as_uuid()))
+                    .filter(session::Column::Sid.eq(key.session.as_uuid()))
+                    .filter(session::Column::Generation.eq(generation))
+                    .exec(transaction)
+                    .await?;
+                Ok(Outcome::Commit(()))
+            })
+        });
+        Ok(confirmed.await?)
     }
 
     /// Ends a session by decision. Returns whether it did: a revoked one keeps its first reason.
@@ -139,16 +148,39 @@ impl Repository {
     }
 }
 
+/// Moves the session on to `next`, of this number, unless it is not the one any more that `next` follows.
+fn advance(next: &Session, generation: i64) -> UpdateMany<session::Entity> {
+    use session::Column;
+    let [first, second, third, fourth] = next.rotated_at.0.map(|at| at.map(to_micros));
+    session::Entity::update_many()
+        .col_expr(Column::Generation, Expr::value(generation))
+        .col_expr(Column::RotatedAt1, Expr::value(first))
+        .col_expr(Column::RotatedAt2, Expr::value(second))
+        .col_expr(Column::RotatedAt3, Expr::value(third))
+        .col_expr(Column::RotatedAt4, Expr::value(fourth))
+        .col_expr(Column::ChildConfirmed, Expr::value(next.child_confirmed))
+        .col_expr(Column::BarrierGeneration, Expr::value(barrier_number(next)))
+        .col_expr(Column::LastUsedAt, Expr::value(to_micros(next.last_used_at)))
+        .col_expr(Column::IdleExpiresAt, Expr::value(to_micros(next.idle_expires_at)))
+        .filter(Column::AccountId.eq(next.key.account.as_uuid()))
+        .filter(Column::Sid.eq(next.key.session.as_uuid()))
+        .filter(Column::Generation.eq(generation - 1))
+        .filter(Column::RevokedAt.is_null())
+}
+
 fn row_of(session: &Session) -> Result<session::ActiveModel, RepositoryError> {
+    let [first, second, third, fourth] = session.rotated_at.0.map(|at| at.map(to_micros));
     Ok(session::ActiveModel {
         account_id: Set(session.key.account.as_uuid()),
         sid: Set(session.key.session.as_uuid()),
         nonce: Set(session.nonce.as_bytes().to_vec()),
         generation: Set(generation_number(session.generation)?),
-        rotated_at_1: NotSet,
-        rotated_at_2: NotSet,
-        rotated_at_3: NotSet,
-        rotated_at_4: NotSet,
+        rotated_at_1: Set(first),
+        rotated_at_2: Set(second),
+        rotated_at_3: Set(third),
+        rotated_at_4: Set(fourth),
+        child_confirmed: Set(session.child_confirmed),
+        barrier_generation: Set(barrier_number(session)),
         created_at: Set(to_micros(session.created_at)),
         last_used_at: Set(to_micros(session.last_used_at)),
         idle_expires_at: Set(to_micros(session.idle_expires_at)),
@@ -165,6 +197,9 @@ fn row_of(session: &Session) -> Result<session::ActiveModel, RepositoryError> {
 
 fn session_of(row: session::Model) -> Result<Session, RepositoryError> {
     let generation = u64::try_from(row.generation).ok().and_then(Generation::from_number);
+    // 0 stands for none, being no generation.
+    let barrier = u64::try_from(row.barrier_generation).map_err(|_| impossible("barrier_generation"))?;
+    let rotated_at = [row.rotated_at_1, row.rotated_at_2, row.rotated_at_3, row.rotated_at_4];
     let revoked = match (row.revoked_at, row.revoke_reason.as_deref()) {
         (None, None) => None,
         (Some(at), Some(reason)) => {
@@ -177,6 +212,9 @@ fn session_of(row: session::Model) -> Result<Session, RepositoryError> {
         key: SessionKey { account: AccountId::from_uuid(row.account_id), session: SessionId::from_uuid(row.sid) },
         nonce: Nonce::from_bytes(row.nonce.try_into().map_err(|_| impossible("nonce"))?),
         generation: generation.ok_or(impossible("generation"))?,
+        rotated_at: RotationTimes(rotated_at.map(|at| at.map(from_micros))),
+        child_confirmed: row.child_confirmed,
+        barrier: Generation::from_number(barrier),
         created_at: from_micros(row.created_at),
         last_used_at: from_micros(row.last_used_at),
         idle_expires_at: from_micros(row.idle_expires_at),
@@ -187,6 +225,10 @@ fn session_of(row: session::Model) -> Result<Session, RepositoryError> {
         origin: Origin::stored(row.user_agent, row.ip_prefix),
         revoked,
     })
+}
+
+fn barrier_number(session: &Session) -> i64 {
+    session.barrier.and_then(|barrier| i64::try_from(barrier.number()).ok()).unwrap_or(0)
 }
 
 fn generation_number(generation: Generation) -> Result<i64, RepositoryError> {

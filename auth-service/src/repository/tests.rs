@@ -15,8 +15,11 @@ use crate::domain::{
     PasswordHash, RevokeReason, Rotation, Session, SessionKey, SessionLimits,
 };
 
-const LIMITS: SessionLimits =
-    SessionLimits { idle: Duration::from_secs(14 * 86_400), absolute: Duration::from_secs(90 * 86_400) };
+const LIMITS: SessionLimits = SessionLimits {
+    idle: Duration::from_secs(14 * 86_400),
+    absolute: Duration::from_secs(90 * 86_400),
+    reuse_grace: Duration::from_secs(10),
+};
 
 fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(1_800_000_000_123_456)
@@ -201,6 +204,34 @@ async fn a_rotation_moves_the_session_on_and_keeps_what_login_fixed() {
     }
     assert_eq!(session.generation, Generation::from_number(7).expect("a generation"));
     assert_eq!(session.absolute_expires_at, now() + LIMITS.absolute);
+}
+
+#[tokio::test]
+async fn a_confirmation_is_for_the_present_generation_alone_and_ends_with_the_next() {
+    let fixture = Fixture::start().await;
+    let alice = fixture.registered("alice@example.com").await;
+    let begun = fixture.logged_in(&alice).await;
+    let next = rotated(&begun, now());
+    assert!(fixture.repository.advance(&next).await.expect("no failure"));
+    fixture.repository.confirm(begun.key, begun.generation).await.expect("no failure");
+    assert!(!fixture.stored(&begun).await.child_confirmed, "that was its parent");
+    fixture.repository.confirm(begun.key, next.generation).await.expect("no failure");
+    let confirmed = Session { child_confirmed: true, ..next };
+    assert_eq!(fixture.stored(&begun).await, confirmed);
+    let after = rotated(&confirmed, now() + Duration::from_secs(60));
+    assert!(fixture.repository.advance(&after).await.expect("no failure"));
+    assert_eq!(fixture.stored(&begun).await, after);
+}
+
+#[tokio::test]
+async fn a_barrier_is_kept() {
+    let fixture = Fixture::start().await;
+    let alice = fixture.registered("alice@example.com").await;
+    let begun = fixture.logged_in(&alice).await;
+    let mut next = rotated(&begun, now());
+    next.barrier = Some(next.generation);
+    assert!(fixture.repository.advance(&next).await.expect("no failure"));
+    assert_eq!(fixture.stored(&begun).await, next);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use super::status::{refuse, reject};
 use crate::app::App;
+use crate::domain;
 
 /// `auth.v1.AccountService`: whatever it does, it does to the account of the caller.
 #[derive(Debug)]
@@ -18,8 +19,14 @@ pub(super) struct AccountRpc {
 #[tonic::async_trait]
 impl AccountService for AccountRpc {
     async fn get_account(&self, request: Request<GetAccountRequest>) -> Result<Response<Account>, Status> {
-        let caller = request.subject().map_err(reject)?;
-        let account = self.app.get_account(caller).await.map_err(refuse)?;
-        Ok(Response::new(convert::account(account)))
+        let caller = self.caller(&request).await?;
+        Ok(Response::new(convert::account(caller)))
+    }
+}
+
+impl AccountRpc {
+    async fn caller<T: Sync>(&self, request: &Request<T>) -> Result<domain::Account, Status> {
+        let principal = request.principal().map_err(reject)?;
+        self.app.admit(&principal).await.map_err(refuse)
     }
 }

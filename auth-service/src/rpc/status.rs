@@ -46,10 +46,18 @@ pub(super) fn refuse(error: Error) -> Status {
             let message = "the refresh token was used before, so its session was revoked";
             unauthenticated("REFRESH_TOKEN_REUSED", message)
         }
+        Error::RefreshSuperseded => {
+            let message = "the password was changed meanwhile: read the tokens that came of it, and go on with those";
+            Refusal::new(DOMAIN, Code::Aborted, "REFRESH_SUPERSEDED", message)
+        }
+        Error::RefreshTooFast { retry_after } => {
+            let message = "the session was rotated too often within a moment";
+            Refusal::new(DOMAIN, Code::ResourceExhausted, "REFRESH_TOO_FAST", message).retry_after(retry_after)
+        }
         Error::SessionExpired => unauthenticated("SESSION_EXPIRED", "the session has expired"),
         Error::SessionRevoked => unauthenticated("SESSION_REVOKED", "the session was revoked"),
         Error::AccountDisabled => unauthenticated("ACCOUNT_DISABLED", "the account is disabled"),
-        Error::AccountNotFound => Refusal::new(DOMAIN, Code::NotFound, "ACCOUNT_NOT_FOUND", "there is no such account"),
+        Error::TokenRevoked => return reject(Rejection::TokenRevoked),
         Error::Repository(RepositoryError::Database(
             cause @ (DatabaseError::Unavailable(_) | DatabaseError::Contention(_)),
         )) => {
@@ -99,10 +107,12 @@ mod tests {
             ),
             (Error::RefreshTokenInvalid, unauthenticated, "REFRESH_TOKEN_INVALID", None),
             (Error::RefreshTokenReused, unauthenticated, "REFRESH_TOKEN_REUSED", None),
+            (Error::RefreshSuperseded, Code::Aborted, "REFRESH_SUPERSEDED", None),
+            (Error::RefreshTooFast { retry_after: RETRY }, Code::ResourceExhausted, "REFRESH_TOO_FAST", Some(RETRY)),
             (Error::SessionExpired, unauthenticated, "SESSION_EXPIRED", None),
             (Error::SessionRevoked, unauthenticated, "SESSION_REVOKED", None),
             (Error::AccountDisabled, unauthenticated, "ACCOUNT_DISABLED", None),
-            (Error::AccountNotFound, Code::NotFound, "ACCOUNT_NOT_FOUND", None),
+            (Error::TokenRevoked, unauthenticated, "TOKEN_REVOKED", None),
             (lost, Code::Unavailable, "STORE_UNAVAILABLE", Some(STORE_RETRY_DELAY)),
             (contended, Code::Unavailable, "STORE_UNAVAILABLE", Some(STORE_RETRY_DELAY)),
             (fault, Code::Internal, "INTERNAL", None),

@@ -14,6 +14,8 @@ pub(crate) struct Model {
     pub(crate) rotated_at_2: Option<i64>,
     pub(crate) rotated_at_3: Option<i64>,
     pub(crate) rotated_at_4: Option<i64>,
+    pub(crate) child_confirmed: bool,
+    pub(crate) barrier_generation: i64,
     pub(crate) created_at: i64,
     pub(crate) last_used_at: i64,
     pub(crate) idle_expires_at: i64,

@@ -1,5 +1,7 @@
 //! What the use cases promise, on the engine under test, with the time in our hands.
 
+mod refresh;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -7,10 +9,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 
-use super::testing::{ABSOLUTE, ACCESS_TTL, CHEAP, Fixture, IDLE, PASSWORD, email};
+use super::login::LoggedIn;
+use super::testing::{ABSOLUTE, ACCESS_TTL, CHEAP, Fixture, GRACE, IDLE, PASSWORD, SESSION, email};
 use super::{ActiveToken, App, Error};
 use crate::crypto::{HashingSettings, PasswordHasher};
-use crate::domain::RevokeReason;
+use crate::domain::{RevokeReason, Rotation};
 
 const MICROSECOND: Duration = Duration::from_micros(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -36,8 +39,8 @@ async fn somebody_registers_logs_in_and_refreshes() {
     assert_eq!(principal.subject().as_uuid(), account.id.as_uuid());
     assert_eq!(principal.session(), Some(alice.session.key.session));
     assert_eq!((principal.generation(), principal.account_version()), (Some(1), Some(1)));
-    let read = fixture.app.get_account(principal.subject()).await.expect("it is there");
-    assert_eq!(read, alice.account);
+    let caller = fixture.caller(&alice.tokens).await.expect("admitted");
+    assert_eq!(caller, alice.account);
 
     let second = fixture.refresh(&alice.tokens).await.expect("rotated");
     let third = fixture.refresh(&second).await.expect("rotated again");
@@ -92,126 +95,6 @@ async fn a_hash_with_old_parameters_is_replaced_at_the_next_login() {
 }
 
 #[tokio::test]
-async fn a_spent_refresh_token_ends_its_session_though_the_call_fails() {
-    let fixture = Fixture::start().await;
-    let alice = fixture.alice().await;
-    let other = fixture.login("alice@example.com", PASSWORD).await.expect("another device");
-    let second = fixture.refresh(&alice.tokens).await.expect("the owner rotates it");
-    let third = fixture.refresh(&second).await.expect("and goes on with the new one");
-
-    assert_refused(fixture.refresh(&alice.tokens).await, "RefreshTokenReused");
-    let revoked = fixture.stored(&alice.session).await.revoked.map(|(_, reason)| reason);
-    assert_eq!(revoked, Some(RevokeReason::Reuse), "stored though the call failed");
-    for dead in [&alice.tokens, &second, &third] {
-        assert_refused(fixture.refresh(dead).await, "SessionRevoked");
-    }
-    fixture.refresh(&other.tokens).await.expect("the other device goes on");
-}
-
-#[tokio::test]
-async fn of_many_refreshes_of_one_token_at_once_exactly_one_advances() {
-    let fixture = Fixture::start().await;
-    let alice = fixture.alice().await;
-    let attempts = (0..50).map(|_| {
-        let (app, token) = (Arc::clone(&fixture.app), alice.tokens.refresh.clone());
-        tokio::spawn(async move { app.refresh(token.expose()).await })
-    });
-    let results: Vec<_> = join_all(attempts).await.into_iter().map(|result| result.expect("no panic")).collect();
-    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "one lineage");
-    let refused =
-        results.iter().filter(|result| matches!(result, Err(Error::RefreshTokenReused | Error::SessionRevoked)));
-    assert_eq!(refused.count(), 49, "the others find it spent");
-    let stored = fixture.stored(&alice.session).await;
-    assert_eq!((stored.generation.number(), stored.revoked.map(|(_, why)| why)), (2, Some(RevokeReason::Reuse)));
-}
-
-#[tokio::test]
-async fn a_mangled_refresh_token_is_refused_and_ends_nothing() {
-    let fixture = Fixture::start().await;
-    let alice = fixture.alice().await;
-    let second = fixture.refresh(&alice.tokens).await.expect("rotated");
-    for token in [&alice.tokens, &second] {
-        let bytes = URL_SAFE_NO_PAD.decode(token.refresh.expose()).expect("base64url");
-        for position in 0..bytes.len() {
-            let mut mangled = bytes.clone();
-            mangled[position] ^= 1;
-            let mangled = URL_SAFE_NO_PAD.encode(&mangled);
-            assert_refused(fixture.app.refresh(&mangled).await, "RefreshTokenInvalid");
-            fixture.app.logout(&mangled).await.expect("nothing to do");
-            assert!(!fixture.is_active(&mangled).await);
-        }
-    }
-    for rubbish in ["rubbish", alice.tokens.access.as_str(), &second.refresh.expose()[1..]] {
-        assert_refused(fixture.app.refresh(rubbish).await, "RefreshTokenInvalid");
-        fixture.app.logout(rubbish).await.expect("nothing to do");
-    }
-    fixture.refresh(&second).await.expect("the session lives on");
-}
-
-#[tokio::test]
-async fn a_session_ends_exactly_at_its_idle_limit() {
-    let fixture = Fixture::start().await;
-    let alice = fixture.alice().await;
-    fixture.clock.advance(IDLE - MICROSECOND);
-    let second = fixture.refresh(&alice.tokens).await.expect("a microsecond before");
-    fixture.clock.advance(IDLE);
-    assert!(!fixture.is_active(second.refresh.expose()).await);
-    assert_refused(fixture.refresh(&second).await, "SessionExpired");
-    assert_refused(fixture.refresh(&alice.tokens).await, "SessionExpired");
-    assert_eq!(fixture.stored(&alice.session).await.revoked, None, "it ended by itself");
-}
-
-#[tokio::test]
-async fn a_session_ends_exactly_at_its_absolute_limit_however_much_it_is_used() {
-    let fixture = Fixture::start().await;
-    let alice = fixture.alice().await;
-    let begun = fixture.clock.clock().now();
-    let mut tokens = alice.tokens;
-    while fixture.clock.clock().now() + IDLE <= begun + ABSOLUTE {
-        fixture.clock.advance(IDLE - SECOND);
-        tokens = fixture.refresh(&tokens).await.expect("in time");
-        assert!(tokens.refresh_expires_at <= begun + ABSOLUTE);
-    }
-    fixture.clock.set(begun + ABSOLUTE - MICROSECOND);
-    tokens = fixture.refresh(&tokens).await.expect("a microsecond before");
-    assert!(tokens.access_expires_at <= begun + ABSOLUTE, "no access token outlives its session");
-    fixture.clock.set(begun + ABSOLUTE);
-    assert_refused(fixture.refresh(&tokens).await, "SessionExpired");
-}
-
-#[tokio::test]
-async fn a_disabled_account_refreshes_nothing_and_keeps_its_session() {
-    let fixture = Fixture::start().await;
-    let alice = fixture.alice().await;
-    fixture.execute("UPDATE accounts SET state = 'disabled'").await;
-    assert_refused(fixture.refresh(&alice.tokens).await, "AccountDisabled");
-    assert!(!fixture.is_active(&alice.tokens.access).await);
-    assert!(!fixture.is_active(alice.tokens.refresh.expose()).await);
-    fixture.execute("UPDATE accounts SET state = 'active'").await;
-    fixture.refresh(&alice.tokens).await.expect("the token was not spent");
-}
-
-#[tokio::test]
-async fn roles_are_read_anew_at_each_refresh() {
-    let fixture = Fixture::start().await;
-    let alice = fixture.alice().await;
-    fixture.execute("UPDATE accounts SET roles = '[\"editor\"]'").await;
-    let second = fixture.refresh(&alice.tokens).await.expect("rotated");
-    assert_eq!(fixture.app.verifier.verify(&alice.tokens.access).expect("good").roles(), [""; 0]);
-    assert_eq!(fixture.app.verifier.verify(&second.access).expect("good").roles(), ["editor"]);
-}
-
-#[tokio::test]
-async fn a_token_newer_than_its_session_is_refused_and_ends_nothing() {
-    let fixture = Fixture::start().await;
-    let alice = fixture.alice().await;
-    let second = fixture.refresh(&alice.tokens).await.expect("rotated");
-    fixture.execute("UPDATE sessions SET generation = 1").await;
-    assert_refused(fixture.refresh(&second).await, "RefreshTokenInvalid");
-    fixture.refresh(&alice.tokens).await.expect("what the store calls current is");
-}
-
-#[tokio::test]
 async fn logout_ends_the_session_of_any_of_its_tokens_and_may_be_repeated() {
     let fixture = Fixture::start().await;
     let alice = fixture.alice().await;
@@ -225,22 +108,6 @@ async fn logout_ends_the_session_of_any_of_its_tokens_and_may_be_repeated() {
     let revoked = fixture.stored(&alice.session).await.revoked.map(|(_, reason)| reason);
     assert_eq!(revoked, Some(RevokeReason::Logout));
     fixture.refresh(&other.tokens).await.expect("the other device goes on");
-}
-
-#[tokio::test]
-async fn a_refresh_that_races_a_logout_never_resurrects_the_session() {
-    let fixture = Fixture::start().await;
-    fixture.register("alice@example.com").await.expect("registered");
-    for _ in 0..20 {
-        let alice = fixture.login("alice@example.com", PASSWORD).await.expect("logged in");
-        let token = alice.tokens.refresh.expose();
-        let (refreshed, logged_out) = tokio::join!(fixture.app.refresh(token), fixture.app.logout(token));
-        logged_out.expect("no failure");
-        if let Ok(tokens) = refreshed {
-            assert_refused(fixture.refresh(&tokens).await, "SessionRevoked");
-        }
-        assert!(fixture.stored(&alice.session).await.revoked.is_some());
-    }
 }
 
 #[tokio::test]
@@ -269,12 +136,25 @@ async fn a_good_token_is_described_and_of_others_nothing_is_said() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_gone_is_not_found_by_its_own_token() {
+async fn an_access_token_ends_here_with_its_session_and_its_account() {
     let fixture = Fixture::start().await;
     let alice = fixture.alice().await;
-    let principal = fixture.app.verifier.verify(&alice.tokens.access).expect("good");
+    for (end, refusal, mend) in [
+        (
+            "UPDATE sessions SET revoked_at = 1, revoke_reason = 'logout'",
+            "TokenRevoked",
+            "UPDATE sessions SET revoked_at = NULL, revoke_reason = NULL",
+        ),
+        ("UPDATE accounts SET token_version = 2", "TokenRevoked", "UPDATE accounts SET token_version = 1"),
+        ("UPDATE accounts SET state = 'disabled'", "AccountDisabled", "UPDATE accounts SET state = 'active'"),
+    ] {
+        fixture.execute(end).await;
+        assert_refused(fixture.caller(&alice.tokens).await, refusal);
+        fixture.execute(mend).await;
+        fixture.caller(&alice.tokens).await.expect("the allowed twin");
+    }
     fixture.execute("DELETE FROM accounts").await;
-    assert_refused(fixture.app.get_account(principal.subject()).await, "AccountNotFound");
+    assert_refused(fixture.caller(&alice.tokens).await, "TokenRevoked");
     assert_refused(fixture.refresh(&alice.tokens).await, "RefreshTokenInvalid");
     assert!(!fixture.is_active(&alice.tokens.access).await);
 }

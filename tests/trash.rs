@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::notes::v1::{CreateNoteRequest, DeleteNoteRequest, ListNotesRequest, Note, UpdateNoteRequest};
+use proto::notes::v1::{CreateNoteRequest, DeleteNoteRequest, ListNotesRequest, Note, UpdateNoteRequest, Usage};
 use uuid::Uuid;
 
 use crate::harness::actor::Person;
@@ -135,6 +135,28 @@ async fn a_note_goes_by_itself_thirty_days_after_it_went_to_the_trash() {
     assert_refused(alice.get(&trashed.name).await, MISSING);
     assert_refused(alice.create(again(&trashed.name)).await, EXPUNGED);
     assert_eq!(listed(&alice).await, [live.name]);
+}
+
+#[tokio::test]
+async fn usage_counts_what_is_kept_and_what_lies_in_the_trash() {
+    let settings = [("NOTES_SERVICE_QUOTA_NOTES", "9"), ("NOTES_SERVICE_QUOTA_BYTES", "1000")];
+    let stack = Stack::start_with(&[], &settings).await;
+    let (alice, bob) = (stack.register("alice").await, stack.register("bob").await);
+    let nothing = Usage { name: "usage".into(), note_limit: 9, byte_limit: 1_000, ..Usage::default() };
+    assert_eq!(alice.usage().await.expect("told"), nothing);
+
+    let live = alice.write("é", "1234").await;
+    throw_away(&alice, "trash").await;
+    bob.write("somebody else's", "").await;
+    let counted = Usage { note_count: 2, deleted_note_count: 1, bytes: 11, deleted_bytes: 5, ..nothing.clone() };
+    assert_eq!(alice.usage().await.expect("told"), counted);
+
+    let shrunk = Note { name: live.name, title: String::new(), content: "1".into(), ..Note::default() };
+    let mask = Some(prost_types::FieldMask { paths: vec!["*".into()] });
+    let request = UpdateNoteRequest { note: Some(shrunk), update_mask: mask, ..Default::default() };
+    alice.update(request).await.expect("shrunk");
+    alice.empty_trash().await.expect("emptied");
+    assert_eq!(alice.usage().await.expect("told"), Usage { note_count: 1, bytes: 1, ..nothing });
 }
 
 fn a_name() -> String {

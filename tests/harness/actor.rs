@@ -8,8 +8,8 @@ use proto::auth::v1::{
 };
 use proto::notes::v1::notes_service_client::NotesServiceClient;
 use proto::notes::v1::{
-    CreateNoteRequest, DeleteNoteRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest, ListNotesRequest,
-    ListNotesResponse, Note, UndeleteNoteRequest, UpdateNoteRequest,
+    CreateNoteRequest, DeleteNoteRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest, GetUsageRequest,
+    ListNotesRequest, ListNotesResponse, Note, UndeleteNoteRequest, UpdateNoteRequest, Usage,
 };
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -189,6 +189,10 @@ impl Person {
     pub async fn count_trash(&self) -> Answer<i64> {
         let request = self.signed(EmptyTrashRequest { force: false });
         self.notes.clone().empty_trash(request).await.map(|response| response.into_inner().note_count)
+    }
+
+    pub async fn usage(&self) -> Answer<Usage> {
+        self.notes.clone().get_usage(self.signed(GetUsageRequest {})).await.map(tonic::Response::into_inner)
     }
 
     fn signed<T>(&self, message: T) -> Request<T> {

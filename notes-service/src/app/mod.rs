@@ -4,6 +4,7 @@ mod create_note;
 mod delete_note;
 mod empty_trash;
 mod expunge_note;
+mod get_usage;
 mod list_notes;
 mod purge;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use runtime::database::DatabaseError;
 
 pub use create_note::CreateNote;
 pub use delete_note::DeleteNote;
+pub use get_usage::Usage;
 pub use list_notes::{ListNotes, NotesPage};
 pub use purge::PurgePace;
 pub use update_note::UpdateNote;

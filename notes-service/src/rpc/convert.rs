@@ -7,7 +7,7 @@ use proto::notes::v1 as wire;
 use runtime::status::FieldViolation;
 
 use super::status::Malformed;
-use crate::app::{CreateNote, DeleteNote, ListNotes, NotesPage, UpdateNote};
+use crate::app::{CreateNote, DeleteNote, ListNotes, NotesPage, UpdateNote, Usage};
 use crate::domain::{Color, Content, Etag, Note, NoteId, NotePatch, Order, PageSize, RequestId, Title, View};
 
 const NAME_RULE: &str = "must be `notes/` and a UUID in lower case with hyphens";
@@ -129,6 +129,20 @@ impl From<Note> for wire::Note {
             snippet: note.snippet.into_string(),
             content_bytes: i64::try_from(note.content_bytes).expect("a content is at most 1 MiB"),
             etag: note.etag.to_string(),
+        }
+    }
+}
+
+impl From<Usage> for wire::Usage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            name: "usage".to_owned(),
+            note_count: count(usage.note_count),
+            deleted_note_count: count(usage.deleted_note_count),
+            bytes: count(usage.bytes),
+            deleted_bytes: count(usage.deleted_bytes),
+            note_limit: count(usage.quota.notes),
+            byte_limit: count(usage.quota.bytes),
         }
     }
 }

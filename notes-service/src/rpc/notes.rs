@@ -88,4 +88,10 @@ impl NotesService for Notes {
         };
         Ok(Response::new(wire::EmptyTrashResponse { note_count: convert::count(notes) }))
     }
+
+    async fn get_usage(&self, request: Request<wire::GetUsageRequest>) -> Result<Response<wire::Usage>, Status> {
+        let caller = caller(&request)?;
+        let usage = self.0.get_usage(caller).await?;
+        Ok(Response::new(usage.into()))
+    }
 }

@@ -6,7 +6,7 @@ use runtime::database::Engine;
 use sea_orm::{ConnectionTrait as _, Statement, StatementBuilder};
 
 use super::super::purge::{Forgetful, Purge};
-use super::super::{notes, owners, page, purge};
+use super::super::{notes, owner_state as states, owners, page, purge};
 use super::*;
 use crate::domain::{Order, PageQuery, PageSize, Position, SortField, SortValue, TitleKey, View};
 
@@ -35,7 +35,7 @@ impl Fixture {
                 for _ in 0..20 {
                     let state = OwnerState::empty(0);
                     let states = (0..1_000).map(|_| (somebody().as_uuid(), &state));
-                    super::super::owner_state::save(transaction, states).await?;
+                    states::save(transaction, states).await?;
                 }
                 Ok(runtime::database::Outcome::Commit(()))
             })
@@ -171,6 +171,20 @@ async fn what_is_due_is_found_in_an_index_in_one_partition() {
                 let tables = ["tombstones_", "create_requests_"];
                 assert_eq!(tables.map(|table| partitions(&plan, table).len()).iter().sum::<usize>(), 1, "{plan}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_state_of_an_owner_is_one_row_found_by_its_key() {
+    let fixture = Fixture::fresh().await;
+    let alice = fixture.owner_of_many().await.as_uuid();
+    let plan = fixture.plan(states::by_owners([alice])).await;
+    match fixture.repository.database.engine() {
+        Engine::Sqlite => assert!(plan.contains("USING PRIMARY KEY (owner_id=?)"), "{plan}"),
+        Engine::Postgres => {
+            assert_eq!(partitions(&plan, "owner_state_").len(), 1, "{plan}");
+            assert!(!plan.contains("Seq Scan"), "{plan}");
         }
     }
 }

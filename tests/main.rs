@@ -13,6 +13,7 @@ mod lists;
 mod notes;
 mod sessions;
 mod trash;
+mod sign_out;
 
 // What holds for every RPC.
 mod access;

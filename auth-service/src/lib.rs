@@ -42,6 +42,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The service, built and bound, not yet serving.
 pub struct AuthService {
+    app: Arc<App>,
     server: Server,
     database: Database,
 }
@@ -77,7 +78,7 @@ impl runtime::command::Service for AuthService {
             signer,
             refresh_secret: RefreshSecret::load(secret_source(&config)).await?,
             verifier: verifier.clone(),
-            limits: Limits { access_token_ttl: config.token.ttl, session: config.session },
+            limits: limits(&config),
         });
         let rules = Rules { email: config.email, password: config.password };
         let services = Services {
@@ -90,7 +91,7 @@ impl runtime::command::Service for AuthService {
             checks: vec![database_check(database.clone())],
         };
         let server = Server::bind(config.server, services).await?;
-        Ok(Self { server, database })
+        Ok(Self { app, server, database })
     }
 
     async fn migrate(config: Config) -> Result<(), BoxError> {
@@ -107,7 +108,10 @@ impl runtime::command::Service for AuthService {
     }
 
     async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
+        let app = self.app;
+        let forgetting = tokio::spawn(async move { app.keep_forgetting_sessions().await });
         self.server.serve(shutdown).await;
+        forgetting.abort();
         self.database.close().await;
     }
 }
@@ -128,6 +132,15 @@ fn secret_source(config: &Config) -> SecretSource {
     match &config.refresh_secret {
         Some(secret) => SecretSource::Given(secret.clone()),
         None => SecretSource::Kept(config.data_dir.join("refresh-secret")),
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        access_token_ttl: config.token.ttl,
+        session: config.session,
+        sessions_per_account: config.sessions_per_account,
+        session_retention: config.session_retention,
     }
 }
 

@@ -3,8 +3,9 @@
 use proto::auth::v1::account_service_client::AccountServiceClient;
 use proto::auth::v1::auth_service_client::AuthServiceClient;
 use proto::auth::v1::{
-    Account, GetAccountRequest, LoginRequest, LoginResponse, LogoutRequest, RefreshTokenRequest, RegisterRequest,
-    RegisterResponse, TokenPair, VerifyTokenRequest, VerifyTokenResponse,
+    Account, ChangePasswordRequest, DeleteAccountRequest, GetAccountRequest, ListSessionsRequest, LoginRequest,
+    LoginResponse, LogoutRequest, RefreshTokenRequest, RegisterRequest, RegisterResponse, RevokeSessionRequest,
+    Session, SignOutRequest, SignOutScope, TokenPair, UpdateAccountRequest, VerifyTokenRequest, VerifyTokenResponse,
 };
 use proto::notes::v1::notes_service_client::NotesServiceClient;
 use proto::notes::v1::{
@@ -124,6 +125,38 @@ impl Person {
     pub async fn account(&self) -> Answer<Account> {
         let request = self.signed(GetAccountRequest {});
         self.account_client.clone().get_account(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn update_account(&self, request: UpdateAccountRequest) -> Answer<Account> {
+        self.account_client.clone().update_account(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Changes the password and keeps the new tokens.
+    pub async fn change_password(&mut self, current: &str, new: &str) -> Answer<()> {
+        let request = ChangePasswordRequest { current_password: current.into(), new_password: new.into() };
+        let response = self.account_client.clone().change_password(self.signed(request)).await?;
+        self.tokens = response.into_inner().tokens.expect("tokens");
+        Ok(())
+    }
+
+    pub async fn sessions(&self) -> Answer<Vec<Session>> {
+        let request = self.signed(ListSessionsRequest {});
+        self.account_client.clone().list_sessions(request).await.map(|response| response.into_inner().sessions)
+    }
+
+    pub async fn revoke_session(&self, name: &str) -> Answer<()> {
+        let request = self.signed(RevokeSessionRequest { name: name.into() });
+        self.account_client.clone().revoke_session(request).await.map(drop)
+    }
+
+    pub async fn sign_out(&self, scope: SignOutScope) -> Answer<()> {
+        let request = self.signed(SignOutRequest { scope: scope.into() });
+        self.account_client.clone().sign_out(request).await.map(drop)
+    }
+
+    pub async fn delete_account(&self, password: &str) -> Answer<()> {
+        let request = self.signed(DeleteAccountRequest { password: password.into() });
+        self.account_client.clone().delete_account(request).await.map(drop)
     }
 
     pub async fn create(&self, request: CreateNoteRequest) -> Answer<Note> {

@@ -3,14 +3,20 @@ use authn::Principal;
 use super::{App, Error};
 use crate::domain::{Account, AccountState, Generation, Session, SessionKey};
 
+/// A verified caller whose session goes on.
+pub(crate) struct Caller {
+    pub(crate) account: Account,
+    pub(crate) session: Session,
+}
+
 impl App {
-    /// The account of a verified caller: here an access token ends with its session and not only when it expires. It also
+    /// Looks a verified caller up: here an access token ends with its session and not only when it expires. It also
     /// confirms that the tokens of its generation arrived.
     ///
     /// # Errors
     /// `TokenRevoked` once the session has ended or all tokens of the account were ended at once, `AccountDisabled`,
     /// or a failure.
-    pub(crate) async fn admit(&self, principal: &Principal) -> Result<Account, Error> {
+    pub(crate) async fn admit(&self, principal: &Principal) -> Result<Caller, Error> {
         let session = principal.session().ok_or(Error::TokenRevoked)?;
         let key = SessionKey { account: principal.subject().into(), session };
         let (session, account) = self.repository.find_session(key).await?.ok_or(Error::TokenRevoked)?;
@@ -23,7 +29,7 @@ impl App {
         if let Some(seen) = principal.generation().and_then(Generation::from_number) {
             self.confirm(&session, seen).await?;
         }
-        Ok(account)
+        Ok(Caller { account, session })
     }
 
     /// Notes that a token of the generation `seen` is in use. From the first time on, its parent proves a theft when it

@@ -6,9 +6,9 @@ use super::{App, Error, Tokens, security_log};
 use crate::crypto::{Verification, new_nonce};
 use crate::domain::{
     Account, AccountId, AccountState, ClientLabel, Email, LoginFailure, Origin, PasswordHash, PresentedPassword,
-    SecurityEvent, Session, SessionKey,
+    RevokeReason, SecurityEvent, Session, SessionKey,
 };
-use crate::repository::AcceptedLogin;
+use crate::repository::{AcceptedLogin, Beginning};
 
 /// What somebody logs in with.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ impl App {
     /// Checks a password and begins a session.
     ///
     /// An unknown address, a wrong password and a disabled account are one refusal after the same work: one look at
-    /// the store, one hash, and only then the state of the account.
+    /// the store, one hash, and only then the state of the account. Beyond the most sessions of an account, the one
+    /// that was unused longest ends.
     ///
     /// # Errors
     /// `CredentialsInvalid`, `PasswordQueueFull`, or a failure.
@@ -43,8 +44,12 @@ impl App {
         let key = SessionKey { account: account.id, session: SessionId::from_uuid(Uuid::new_v4()) };
         let nonce = new_nonce()?;
         let session = Session::begin(key, nonce, attempt.client_label, attempt.origin, &self.limits.session, now);
-        if !self.repository.begin_session(&session, login).await? {
-            return Err(refuse((Some(account.id), LoginFailure::AccountChanged)));
+        match self.repository.begin_session(&session, login, self.limits.sessions_per_account).await? {
+            Beginning::AccountChanged => return Err(refuse((Some(account.id), LoginFailure::AccountChanged))),
+            Beginning::Begun { evicted: 0 } => {}
+            Beginning::Begun { evicted } => {
+                security_log::record(&SecurityEvent::SessionsRevoked(account.id, RevokeReason::Evicted, evicted));
+            }
         }
         security_log::record(&SecurityEvent::LoginSucceeded(key));
         let tokens = self.issue(&account, &session, now)?;

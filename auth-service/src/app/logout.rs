@@ -1,5 +1,5 @@
-use super::{App, Error, security_log};
-use crate::domain::{RevokeReason, SecurityEvent};
+use super::{App, Error};
+use crate::domain::RevokeReason;
 
 impl App {
     /// Ends the session of an authentic refresh token, of whatever generation. Anything else changes nothing and
@@ -15,9 +15,6 @@ impl App {
         if !self.refresh_secret.is_authentic(&presented, &session.nonce) || !session.is_live(now) {
             return Ok(());
         }
-        if self.repository.revoke(key, RevokeReason::Logout, now).await? {
-            security_log::record(&SecurityEvent::TokenRevoked(key, RevokeReason::Logout));
-        }
-        Ok(())
+        self.end_session(key, RevokeReason::Logout).await
     }
 }

@@ -1,15 +1,21 @@
 //! What the service does, one file per use case. Each is a script: ask, decide in the domain, store, answer.
 
 mod admit;
+mod change_password;
+mod delete_account;
+mod forget_sessions;
 mod login;
 mod logout;
+mod reauthenticate;
 mod refresh;
 mod register;
 mod security_log;
+mod sign_out;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod update_account;
 mod verify_token;
 
 use std::time::{Duration, SystemTime};
@@ -17,8 +23,10 @@ use std::time::{Duration, SystemTime};
 use authn::{Clock, Verifier};
 use zeroize::Zeroizing;
 
+pub(crate) use self::admit::Caller;
 pub(crate) use self::login::LoginAttempt;
 pub(crate) use self::register::NewAccount;
+pub(crate) use self::sign_out::SignOutScope;
 pub(crate) use self::verify_token::ActiveToken;
 use crate::crypto::{HashError, NoRandomness, PasswordHasher, PublicJwk, RefreshSecret, SigningError, TokenSigner};
 use crate::domain::{AccessGrant, Account, RefreshToken, SecurityEvent, Session, SessionLimits};
@@ -36,13 +44,17 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
 }
 
-/// How long what is issued lives.
+/// How long what is issued lives, and how much of it there is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// An access token.
     pub(crate) access_token_ttl: Duration,
     /// A session.
     pub(crate) session: SessionLimits,
+    /// Most sessions of one account that go on at the same time.
+    pub(crate) sessions_per_account: u64,
+    /// How long a session is kept after its end.
+    pub(crate) session_retention: Duration,
 }
 
 /// An access token and the refresh token that follows it.
@@ -99,6 +111,12 @@ pub(crate) enum Error {
     /// The session of the access token has ended.
     #[error("the access token was revoked")]
     TokenRevoked,
+    /// There is no such session of this account.
+    #[error("there is no such session")]
+    SessionNotFound,
+    /// The account is not the version any more that an update is meant for.
+    #[error("the account was changed meanwhile")]
+    EtagMismatch,
     /// The store failed.
     #[error(transparent)]
     Repository(#[from] RepositoryError),

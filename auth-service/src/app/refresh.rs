@@ -54,9 +54,7 @@ impl App {
 
     /// Revokes the session of a spent token that came back. The refusal is returned only after that is durable.
     async fn end_reused(&self, key: SessionKey, spent: Generation, reuse: Reuse) -> Result<Error, Error> {
-        if self.repository.revoke(key, RevokeReason::Reuse, self.clock.now()).await? {
-            security_log::record(&SecurityEvent::TokenRevoked(key, RevokeReason::Reuse));
-        }
+        self.end_session(key, RevokeReason::Reuse).await?;
         security_log::record(&SecurityEvent::TokenReused(key, spent, reuse));
         Ok(Error::RefreshTokenReused)
     }

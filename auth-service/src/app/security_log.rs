@@ -67,6 +67,27 @@ pub(super) fn record(event: &SecurityEvent) {
                 key.session
             );
         }
+        SecurityEvent::SessionsRevoked(account, reason, count) => {
+            info!(
+                event = name,
+                account.id = %account,
+                sessions = count,
+                reason = reason.name(),
+                "revoked {count} sessions of account {account}"
+            );
+        }
+        SecurityEvent::PasswordRefused(account) => {
+            warn!(event = name, account.id = %account, "refused a password of account {account}");
+        }
+        SecurityEvent::PasswordChanged(account) => {
+            info!(event = name, account.id = %account, "changed the password of account {account}");
+        }
+        SecurityEvent::AccountUpdated(account) => {
+            info!(event = name, account.id = %account, "updated account {account}");
+        }
+        SecurityEvent::AccountDeleted(account) => {
+            info!(event = name, account.id = %account, "deleted account {account}");
+        }
         SecurityEvent::PasswordQueueFull => warn!(event = name, "the queue of passwords is full"),
     }
 }

@@ -8,7 +8,7 @@ use runtime::config::Secret;
 use runtime::testing::Store;
 
 use super::login::LoggedIn;
-use super::{App, Error, Limits, LoginAttempt, NewAccount, Tokens};
+use super::{App, Caller, Error, Limits, LoginAttempt, NewAccount, Tokens};
 use crate::crypto::{
     HashingSettings, KeyBits, KeySource, PasswordHasher, RefreshSecret, SecretSource, SigningKey, TokenSettings,
     TokenSigner,
@@ -24,6 +24,13 @@ pub(super) const ABSOLUTE: Duration = Duration::from_secs(90 * 86_400);
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 pub(super) const SESSION: SessionLimits = SessionLimits { idle: IDLE, absolute: ABSOLUTE, reuse_grace: GRACE };
 pub(super) const ACCESS_TTL: Duration = Duration::from_secs(300);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const LIMITS: Limits = Limits {
+    access_token_ttl: ACCESS_TTL,
+    session: SESSION,
+    sessions_per_account: 5,
+    session_retention: Duration::from_secs(30 * 86_400),
+};
 pub(super) const PASSWORD: &str = "a quiet teapot!";
 pub(super) const CHEAP: HashingSettings = HashingSettings { memory_kib: 64, iterations: 1, permits: 2, queue: 64 };
 
@@ -65,7 +72,7 @@ impl Fixture {
             signer: TokenSigner::new(key, settings).expect("a signer"),
             refresh_secret: RefreshSecret::load(SecretSource::Given(secret)).await.expect("long enough"),
             verifier: Verifier::new(verifier, trust, clock.clock()),
-            limits: Limits { access_token_ttl: ACCESS_TTL, session: SESSION },
+            limits: LIMITS,
         };
         Self { app: Arc::new(app), clock, store }
     }
@@ -96,7 +103,13 @@ impl Fixture {
         self.app.refresh(tokens.refresh.expose()).await
     }
 
-    pub(super) async fn caller(&self, tokens: &Tokens) -> Result<Account, Error> {
+    pub(super) async fn change_password(&self, tokens: &Tokens, current: &str, new: &str) -> Result<Tokens, Error> {
+        let caller = self.caller(tokens).await?;
+        let new = Password::choose(new, &PasswordRules::new(15, &[]), None).expect("good");
+        self.app.change_password(caller, PresentedPassword::parse(current).expect("possible"), new).await
+    }
+
+    pub(super) async fn caller(&self, tokens: &Tokens) -> Result<Caller, Error> {
         self.app.admit(&self.app.verifier.verify(&tokens.access).expect("good")).await
     }
 

@@ -65,7 +65,7 @@ impl App {
         }))
     }
 
-    fn is_alive(&self, session: &Session, account: &Account) -> bool {
+    pub(super) fn is_alive(&self, session: &Session, account: &Account) -> bool {
         session.is_live(self.clock.now()) && account.state == AccountState::Active
     }
 }

@@ -19,6 +19,16 @@ pub enum SecurityEvent {
     TokenAhead(SessionKey, Generation),
     /// A session was ended by decision.
     TokenRevoked(SessionKey, RevokeReason),
+    /// That many sessions of an account were ended at once.
+    SessionsRevoked(AccountId, RevokeReason, u64),
+    /// The password of somebody who is signed in was refused.
+    PasswordRefused(AccountId),
+    /// A password was changed.
+    PasswordChanged(AccountId),
+    /// An account was changed by its owner.
+    AccountUpdated(AccountId),
+    /// An account was deleted by its owner.
+    AccountDeleted(AccountId),
     /// A password could not be looked at because too many others waited.
     PasswordQueueFull,
 }
@@ -50,7 +60,11 @@ impl SecurityEvent {
             Self::ResponseLost(..) => "authn_token_reissued",
             Self::TokenReused(..) => "authn_token_reuse",
             Self::TokenAhead(..) => "authn_token_ahead",
-            Self::TokenRevoked(..) => "authn_token_revoked",
+            Self::TokenRevoked(..) | Self::SessionsRevoked(..) => "authn_token_revoked",
+            Self::PasswordRefused(_) => "authn_password_refused",
+            Self::PasswordChanged(_) => "authn_password_change",
+            Self::AccountUpdated(_) => "user_updated",
+            Self::AccountDeleted(_) => "user_deleted",
             Self::PasswordQueueFull => "excess_rate_limit_exceeded",
         }
     }

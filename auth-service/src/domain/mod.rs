@@ -12,7 +12,7 @@ mod rotation;
 mod session;
 
 pub use access_token::AccessGrant;
-pub use account::{Account, AccountId, AccountState, DisplayName};
+pub use account::{Account, AccountChange, AccountId, AccountState, ChangedAccount, DisplayName, Revision};
 pub use email::{Email, EmailKey, EmailRules, EmailViolation};
 pub use event::{LoginFailure, SecurityEvent};
 pub use line::{LineViolation, MAX_LINE_CODE_POINTS};

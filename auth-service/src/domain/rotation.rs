@@ -68,6 +68,16 @@ impl Session {
         }
     }
 
+    /// Moves on with new tokens of the caller's own, without a refresh token: the password was changed. No token of
+    /// before yields anything from now on.
+    #[must_use]
+    pub fn rotate_behind_barrier(&self, limits: &SessionLimits, now: SystemTime) -> Rotation {
+        match self.rotate(self.generation, limits, now) {
+            Rotation::Rotated(next) => Rotation::Rotated(Box::new(Self { barrier: Some(next.generation), ..*next })),
+            refused => refused,
+        }
+    }
+
     fn move_on(&self, limits: &SessionLimits, now: SystemTime) -> Rotation {
         if let Some(at) = self.rotated_at.oldest().filter(|at| is_within(limits.reuse_grace, *at, now)) {
             let free_at = at + limits.reuse_grace + RETRY_MARGIN;
@@ -168,6 +178,17 @@ mod tests {
 
     fn with_barrier(session: Session) -> Session {
         Session { barrier: Some(session.generation), ..session }
+    }
+
+    #[test]
+    fn a_change_of_password_moves_the_session_on_behind_a_barrier() {
+        let session = rotated(2);
+        let Rotation::Rotated(next) = session.rotate_behind_barrier(&LIMITS, login_time() + MINUTE * 3) else {
+            panic!("the session goes on")
+        };
+        assert_eq!(*next, with_barrier(moved_on(&session, MINUTE * 3)));
+        let over = session.rotate_behind_barrier(&LIMITS, login_time() + LIMITS.absolute);
+        assert_eq!(over, Rotation::Expired);
     }
 
     #[track_caller]

@@ -44,6 +44,12 @@ pub struct SessionLimits {
 pub enum RevokeReason {
     /// Its owner logged out.
     Logout,
+    /// Its owner ended it from another session, or all at once.
+    SignOut,
+    /// Its owner changed the password in another session.
+    PasswordChange,
+    /// Its owner logged in so often that this, unused for longest, was one too many.
+    Evicted,
     /// One of its spent refresh tokens came back: two parties hold it (RFC 9700 §4.14.2).
     Reuse,
 }
@@ -190,13 +196,16 @@ impl ClientLabel {
 
 impl RevokeReason {
     /// Every reason.
-    const ALL: [Self; 2] = [Self::Logout, Self::Reuse];
+    const ALL: [Self; 5] = [Self::Logout, Self::SignOut, Self::PasswordChange, Self::Evicted, Self::Reuse];
 
     /// Its name in the store and in logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Logout => "logout",
+            Self::SignOut => "sign_out",
+            Self::PasswordChange => "password_change",
+            Self::Evicted => "evicted",
             Self::Reuse => "reuse",
         }
     }

@@ -1,6 +1,6 @@
 use runtime::database::{Outcome, from_micros, to_micros};
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::{OnConflict, Query};
+use sea_orm::sea_query::{Expr, OnConflict, Query};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use super::entity::{account, email_claim};
@@ -72,6 +72,45 @@ impl Repository {
         let row = self.database.read(move |connection| Box::pin(find.one(connection))).await?;
         row.map(|row| Ok((account_of(&row)?, PasswordHash::from_phc(row.password_hash)))).transpose()
     }
+
+    /// The hash of the password of an account, as long as its token version is this one.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn find_password(
+        &self,
+        id: AccountId,
+        token_version: u64,
+    ) -> Result<Option<PasswordHash>, RepositoryError> {
+        let find =
+            account::Entity::find_by_id(id.as_uuid()).filter(account::Column::TokenVersion.eq(number(token_version)?));
+        let row = self.database.read(move |connection| Box::pin(find.one(connection))).await?;
+        Ok(row.map(|row| PasswordHash::from_phc(row.password_hash)))
+    }
+
+    /// Stores an account as its owner has changed it. Returns whether it did: not if another change was faster.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn update_account(&self, changed: &Account) -> Result<bool, RepositoryError> {
+        let revision = i64::try_from(changed.revision).map_err(|_| impossible("revision"))?;
+        let update = account::Entity::update_many()
+            .col_expr(account::Column::DisplayName, Expr::value(changed.display_name.as_str()))
+            .col_expr(account::Column::Revision, Expr::value(revision))
+            .col_expr(account::Column::UpdatedAt, Expr::value(to_micros(changed.updated_at)))
+            .filter(account::Column::AccountId.eq(changed.id.as_uuid()))
+            .filter(account::Column::Revision.eq(revision - 1));
+        let updated = self.database.write(move |transaction| {
+            let update = update.clone();
+            Box::pin(async move { Ok(Outcome::Commit(update.exec(transaction).await?.rows_affected == 1)) })
+        });
+        Ok(updated.await?)
+    }
+}
+
+/// A token version as it is stored.
+pub(super) fn number(token_version: u64) -> Result<i64, RepositoryError> {
+    i64::try_from(token_version).map_err(|_| impossible("token_version"))
 }
 
 fn row_of(account: &Account, hash: &PasswordHash) -> Result<account::ActiveModel, RepositoryError> {
@@ -83,7 +122,7 @@ fn row_of(account: &Account, hash: &PasswordHash) -> Result<account::ActiveModel
         roles: Set(serde_json::to_string(&account.roles).map_err(|_| impossible("roles"))?),
         state: Set(state_name(account.state).to_owned()),
         password_hash: Set(hash.as_phc().to_owned()),
-        token_version: Set(i64::try_from(account.token_version).map_err(|_| impossible("token_version"))?),
+        token_version: Set(number(account.token_version)?),
         revision: Set(i64::try_from(account.revision).map_err(|_| impossible("revision"))?),
         created_at: Set(to_micros(account.created_at)),
         updated_at: Set(to_micros(account.updated_at)),

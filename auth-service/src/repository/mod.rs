@@ -1,6 +1,7 @@
 //! Stores accounts and sessions. The only owner of the database; rows stay in here, domain values go in and out.
 
 mod accounts;
+mod endings;
 mod entity;
 mod migration;
 mod sessions;
@@ -10,8 +11,9 @@ mod tests;
 use runtime::database::{Database, DatabaseConfig, DatabaseError};
 
 pub(crate) use self::accounts::Registration;
+pub(crate) use self::endings::NewPassword;
 use self::migration::Migrator;
-pub(crate) use self::sessions::AcceptedLogin;
+pub(crate) use self::sessions::{AcceptedLogin, Beginning};
 
 /// The store of this service. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,6 +62,16 @@ impl Repository {
 
 #[cfg(test)]
 impl Repository {
+    /// What the outbox says: kind, account and token version.
+    pub(crate) async fn outbox(&self) -> Vec<(String, crate::domain::AccountId, i64)> {
+        use sea_orm::EntityTrait as _;
+        let rows = self.database.read(|connection| Box::pin(entity::outbox::Entity::find().all(connection))).await;
+        let word = |row: entity::outbox::Model| {
+            (row.kind, crate::domain::AccountId::from_uuid(row.account_id), row.token_version)
+        };
+        rows.expect("read").into_iter().map(word).collect()
+    }
+
     /// The account with this id.
     pub(crate) async fn find_account(
         &self,

@@ -4,15 +4,21 @@ use authn::SessionId;
 use runtime::database::{Outcome, from_micros, to_micros};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, UpdateMany};
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, UpdateMany,
+};
+use uuid::Uuid;
 
-use super::accounts::{account_of, state_name};
+use super::accounts::{account_of, number, state_name};
 use super::entity::{account, session};
 use super::{Repository, RepositoryError};
 use crate::domain::{
     Account, AccountId, AccountState, ClientLabel, Generation, Nonce, Origin, PasswordHash, RevokeReason,
     RotationTimes, Session, SessionKey,
 };
+
+/// How many sessions one login ends at most. More than one are superfluous only after the setting was lowered.
+const MOST_EVICTED: u64 = 1000;
 
 /// What a login found, by which it is accepted: if any of it has changed since, it is not.
 #[derive(Clone, Debug)]
@@ -23,19 +29,38 @@ pub(crate) struct AcceptedLogin {
     pub(crate) rehashed: Option<(PasswordHash, PasswordHash)>,
 }
 
+/// What became of the session of an accepted login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// It is stored.
+    Begun {
+        /// How many sessions that were unused longest ended for it.
+        evicted: u64,
+    },
+    /// The account was disabled, changed or deleted meanwhile. Nothing was stored.
+    AccountChanged,
+}
+
 impl Repository {
-    /// Stores the session of an accepted login, notes the time of the login, and replaces an outdated hash. Returns
-    /// whether the account was still active and unchanged; nothing is stored otherwise.
+    /// Stores the session of an accepted login, notes the time of the login, replaces an outdated hash, and ends the
+    /// sessions that were unused longest, so that at most `most` go on.
     ///
     /// # Errors
     /// If the store fails.
-    pub(crate) async fn begin_session(&self, begun: &Session, login: AcceptedLogin) -> Result<bool, RepositoryError> {
+    pub(crate) async fn begin_session(
+        &self,
+        begun: &Session,
+        login: AcceptedLogin,
+        most: u64,
+    ) -> Result<Beginning, RepositoryError> {
         let row = row_of(begun)?;
         let account = begun.key.account.as_uuid();
         let at = to_micros(begun.created_at);
-        let version = i64::try_from(login.token_version).map_err(|_| impossible("token_version"))?;
+        let version = number(login.token_version)?;
+        let superfluous =
+            live_of(begun.key.account, begun.created_at).offset(most.saturating_sub(1)).limit(MOST_EVICTED);
         let stored = self.database.write(move |transaction| {
-            let (row, rehashed) = (row.clone(), login.rehashed.clone());
+            let (row, rehashed, superfluous) = (row.clone(), login.rehashed.clone(), superfluous.clone());
             Box::pin(async move {
                 let still_good = account::Entity::update_many()
                     .col_expr(account::Column::LastLoginAt, Expr::value(at))
@@ -45,7 +70,7 @@ impl Repository {
                     .exec(transaction)
                     .await?;
                 if still_good.rows_affected == 0 {
-                    return Ok(Outcome::Rollback(false));
+                    return Ok(Outcome::Rollback(Beginning::AccountChanged));
                 }
                 if let Some((old, new)) = rehashed {
                     account::Entity::update_many()
@@ -55,8 +80,15 @@ impl Repository {
                         .exec(transaction)
                         .await?;
                 }
+                let superfluous = superfluous.all(transaction).await?;
+                let mut evicted = 0;
+                if !superfluous.is_empty() {
+                    let ended = end(account, RevokeReason::Evicted, at)
+                        .filter(session::Column::Sid.is_in(superfluous.iter().map(|row| row.sid)));
+                    evicted = ended.exec(transaction).await?.rows_affected;
+                }
                 session::Entity::insert(row).exec_without_returning(transaction).await?;
-                Ok(Outcome::Commit(true))
+                Ok(Outcome::Commit(Beginning::Begun { evicted }))
             })
         });
         Ok(stored.await?)
@@ -87,14 +119,10 @@ impl Repository {
     /// # Errors
     /// If the store fails.
     pub(crate) async fn advance(&self, next: &Session) -> Result<bool, RepositoryError> {
-        let next = next.clone();
-        let generation = generation_number(next.generation)?;
+        let advance = advance(next)?;
         let advanced = self.database.write(move |transaction| {
-            let advance = advance(&next, generation);
-            Box::pin(async move {
-                let advanced = advance.exec(transaction).await?;
-                Ok(Outcome::Commit(advanced.rows_affected == 1))
-            })
+            let advance = advance.clone();
+            Box::pin(async move { Ok(Outcome::Commit(advance.exec(transaction).await?.rows_affected == 1)) })
         });
         Ok(advanced.await?)
     }
@@ -130,29 +158,56 @@ impl Repository {
         reason: RevokeReason,
         at: SystemTime,
     ) -> Result<bool, RepositoryError> {
-        let at = to_micros(at);
+        let end =
+            end(key.account.as_uuid(), reason, to_micros(at)).filter(session::Column::Sid.eq(key.session.as_uuid()));
         let revoked = self.database.write(move |transaction| {
-            Box::pin(async move {
-                let revoked = session::Entity::update_many()
-                    .col_expr(session::Column::RevokedAt, Expr::value(at))
-                    .col_expr(session::Column::RevokeReason, Expr::value(reason.name()))
-                    .filter(session::Column::AccountId.eq(key.account.as_uuid()))
-                    .filter(session::Column::Sid.eq(key.session.as_uuid()))
-                    .filter(session::Column::RevokedAt.is_null())
-                    .exec(transaction)
-                    .await?;
-                Ok(Outcome::Commit(revoked.rows_affected == 1))
-            })
+            let end = end.clone();
+            Box::pin(async move { Ok(Outcome::Commit(end.exec(transaction).await?.rows_affected == 1)) })
         });
         Ok(revoked.await?)
     }
+
+    /// The sessions of an account that go on at this moment, the latest used first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn live_sessions(
+        &self,
+        account: AccountId,
+        now: SystemTime,
+    ) -> Result<Vec<Session>, RepositoryError> {
+        let find = live_of(account, now);
+        let rows = self.database.read(move |connection| Box::pin(find.all(connection))).await?;
+        rows.into_iter().map(session_of).collect()
+    }
 }
 
-/// Moves the session on to `next`, of this number, unless it is not the one any more that `next` follows.
-fn advance(next: &Session, generation: i64) -> UpdateMany<session::Entity> {
-    use session::Column;
-    let [first, second, third, fourth] = next.rotated_at.0.map(|at| at.map(to_micros));
+/// Ends the sessions of an account that are not ended by decision already; the caller says which.
+pub(super) fn end(account: Uuid, reason: RevokeReason, at: i64) -> UpdateMany<session::Entity> {
     session::Entity::update_many()
+        .col_expr(session::Column::RevokedAt, Expr::value(at))
+        .col_expr(session::Column::RevokeReason, Expr::value(reason.name()))
+        .filter(session::Column::AccountId.eq(account))
+        .filter(session::Column::RevokedAt.is_null())
+}
+
+fn live_of(account: AccountId, now: SystemTime) -> Select<session::Entity> {
+    use session::Column;
+    session::Entity::find()
+        .filter(Column::AccountId.eq(account.as_uuid()))
+        .filter(Column::RevokedAt.is_null())
+        .filter(Column::IdleExpiresAt.gt(to_micros(now)))
+        .filter(Column::AbsoluteExpiresAt.gt(to_micros(now)))
+        .order_by_desc(Column::LastUsedAt)
+        .order_by_asc(Column::Sid)
+}
+
+/// Moves the session on to `next`, unless it is not the one any more that `next` follows.
+pub(super) fn advance(next: &Session) -> Result<UpdateMany<session::Entity>, RepositoryError> {
+    use session::Column;
+    let generation = generation_number(next.generation)?;
+    let [first, second, third, fourth] = next.rotated_at.0.map(|at| at.map(to_micros));
+    Ok(session::Entity::update_many()
         .col_expr(Column::Generation, Expr::value(generation))
         .col_expr(Column::RotatedAt1, Expr::value(first))
         .col_expr(Column::RotatedAt2, Expr::value(second))
@@ -165,7 +220,7 @@ fn advance(next: &Session, generation: i64) -> UpdateMany<session::Entity> {
         .filter(Column::AccountId.eq(next.key.account.as_uuid()))
         .filter(Column::Sid.eq(next.key.session.as_uuid()))
         .filter(Column::Generation.eq(generation - 1))
-        .filter(Column::RevokedAt.is_null())
+        .filter(Column::RevokedAt.is_null()))
 }
 
 fn row_of(session: &Session) -> Result<session::ActiveModel, RepositoryError> {

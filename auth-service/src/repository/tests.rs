@@ -9,7 +9,7 @@ use runtime::testing::Store;
 use sea_orm::ConnectionTrait as _;
 use uuid::Uuid;
 
-use super::{AcceptedLogin, Registration, Repository};
+use super::{AcceptedLogin, Beginning, Registration, Repository};
 use crate::domain::{
     Account, AccountId, AccountState, ClientLabel, DisplayName, Email, EmailKey, EmailRules, Generation, Nonce, Origin,
     PasswordHash, RevokeReason, Rotation, Session, SessionKey, SessionLimits,
@@ -20,6 +20,8 @@ const LIMITS: SessionLimits = SessionLimits {
     absolute: Duration::from_secs(90 * 86_400),
     reuse_grace: Duration::from_secs(10),
 };
+
+const MOST: u64 = 100;
 
 fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(1_800_000_000_123_456)
@@ -83,8 +85,13 @@ impl Fixture {
 
     async fn logged_in(&self, account: &Account) -> Session {
         let session = session(account);
-        assert!(self.repository.begin_session(&session, UNCHANGED).await.expect("stored"));
+        assert!(self.begin(&session, UNCHANGED).await);
         session
+    }
+
+    async fn begin(&self, session: &Session, login: AcceptedLogin) -> bool {
+        let beginning = self.repository.begin_session(session, login, MOST).await.expect("no failure");
+        beginning != Beginning::AccountChanged
     }
 
     async fn stored(&self, session: &Session) -> Session {
@@ -166,14 +173,14 @@ async fn a_login_is_not_accepted_once_the_account_was_disabled_or_changed() {
     let alice = fixture.registered("alice@example.com").await;
     let late = session(&alice);
     let outdated = AcceptedLogin { token_version: 2, rehashed: None };
-    assert!(!fixture.repository.begin_session(&late, outdated).await.expect("no failure"));
+    assert!(!fixture.begin(&late, outdated).await);
     fixture.execute("UPDATE accounts SET state = 'disabled'").await;
-    assert!(!fixture.repository.begin_session(&late, UNCHANGED).await.expect("no failure"));
+    assert!(!fixture.begin(&late, UNCHANGED).await);
     assert!(fixture.repository.find_session(late.key).await.expect("read").is_none());
     let account = fixture.repository.find_account(alice.id).await.expect("read").expect("it is there");
     assert_eq!((account.state, account.last_login_at), (AccountState::Disabled, None));
     fixture.execute("UPDATE accounts SET state = 'active'").await;
-    assert!(fixture.repository.begin_session(&late, UNCHANGED).await.expect("no failure"), "the allowed twin");
+    assert!(fixture.begin(&late, UNCHANGED).await, "the allowed twin");
 }
 
 #[tokio::test]
@@ -186,9 +193,9 @@ async fn an_outdated_hash_is_replaced_unless_it_was_changed_meanwhile() {
         let found = fixture.repository.find_credentials(&key_of("alice@example.com")).await.expect("read");
         found.expect("it is there").1
     };
-    assert!(fixture.repository.begin_session(&session(&alice), login(hash(), phc("new"))).await.expect("stored"));
+    assert!(fixture.begin(&session(&alice), login(hash(), phc("new"))).await);
     assert_eq!(stored().await, phc("new"));
-    assert!(fixture.repository.begin_session(&session(&alice), login(hash(), phc("late"))).await.expect("stored"));
+    assert!(fixture.begin(&session(&alice), login(hash(), phc("late"))).await);
     assert_eq!(stored().await, phc("new"), "the second of two logins at once changes nothing and is good too");
 }
 

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use authn::SessionId;
 use prost_types::Timestamp;
 use proto::auth::v1::{
     Account as AccountMessage, LoginRequest, RegisterRequest, Session as SessionMessage, SigningKey, TokenPair,
@@ -18,13 +19,13 @@ use crate::crypto::PublicJwk;
 use crate::domain::{
     Account, AccountId, ClientLabel, DisplayName, Email, EmailRules, EmailViolation, LineViolation, MAX_EMAIL_BYTES,
     MAX_LINE_CODE_POINTS, MAX_PASSWORD_BYTES, MAX_REFRESH_TOKEN_BYTES, Origin, Password, PasswordRules,
-    PasswordViolation, PresentedPassword, Session,
+    PasswordViolation, PresentedPassword, Session, SessionKey,
 };
 
 /// Longest token that VerifyToken looks at, in bytes.
 pub(super) const MAX_TOKEN_BYTES: usize = 4096;
 
-type Violations = Vec<FieldViolation>;
+pub(super) type Violations = Vec<FieldViolation>;
 
 /// What the operator allows in a registration.
 #[derive(Clone, Debug)]
@@ -95,7 +96,14 @@ pub(super) fn account(account: Account) -> AccountMessage {
 
 /// The session of the caller.
 pub(super) fn own_session(session: Session) -> SessionMessage {
+    let own = session.key;
+    self::session(session, own)
+}
+
+/// A session of the caller whose own is `own`.
+pub(super) fn session(session: Session, own: SessionKey) -> SessionMessage {
     SessionMessage {
+        current: session.key == own,
         name: session_name(session.key.session),
         client_label: session.client_label.as_str().to_owned(),
         user_agent: session.origin.user_agent().to_owned(),
@@ -104,7 +112,6 @@ pub(super) fn own_session(session: Session) -> SessionMessage {
         last_used_time: timestamp(session.last_used_at),
         expire_time: timestamp(session.ends_at()),
         auth_methods: session.auth_methods,
-        current: true,
     }
 }
 
@@ -144,11 +151,11 @@ pub(super) fn signing_key(key: PublicJwk) -> SigningKey {
     }
 }
 
-fn account_name(id: AccountId) -> String {
+pub(super) fn account_name(id: AccountId) -> String {
     format!("accounts/{id}")
 }
 
-fn session_name(id: authn::SessionId) -> String {
+pub(super) fn session_name(id: SessionId) -> String {
     format!("sessions/{id}")
 }
 
@@ -158,7 +165,7 @@ fn timestamp(time: SystemTime) -> Option<Timestamp> {
 }
 
 /// The value, or nothing and one more violation.
-fn keep<T, E>(
+pub(super) fn keep<T, E>(
     violations: &mut Violations,
     field: &str,
     parsed: Result<T, E>,
@@ -177,7 +184,7 @@ fn present_and_short<'a>(field: &str, token: &'a str, max_bytes: usize) -> Resul
     Ok(token)
 }
 
-fn violation(field: &str, description: String) -> FieldViolation {
+pub(super) fn violation(field: &str, description: String) -> FieldViolation {
     FieldViolation { field: field.to_owned(), description }
 }
 
@@ -191,7 +198,7 @@ fn email_rule(broken: EmailViolation) -> String {
     }
 }
 
-fn password_rule(broken: PasswordViolation) -> String {
+pub(super) fn password_rule(broken: PasswordViolation) -> String {
     match broken {
         PasswordViolation::Missing => "is required".to_owned(),
         PasswordViolation::TooLong => format!("must have at most {MAX_PASSWORD_BYTES} bytes"),
@@ -202,7 +209,7 @@ fn password_rule(broken: PasswordViolation) -> String {
     }
 }
 
-fn line_rule(broken: LineViolation) -> String {
+pub(super) fn line_rule(broken: LineViolation) -> String {
     match broken {
         LineViolation::TooLong => format!("must have at most {MAX_LINE_CODE_POINTS} code points"),
         LineViolation::ControlCharacter => "must not contain control characters".to_owned(),

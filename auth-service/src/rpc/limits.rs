@@ -59,6 +59,11 @@ fn every_limit_in_the_contracts_is_the_one_that_is_kept() {
     for (message, field) in [("RegisterRequest", "password"), ("LoginRequest", "password")] {
         check(message, field, &bytes(MAX_PASSWORD_BYTES));
     }
+    for field in ["current_password", "new_password"] {
+        check("ChangePasswordRequest", field, &bytes(MAX_PASSWORD_BYTES));
+    }
+    check("DeleteAccountRequest", "password", &bytes(MAX_PASSWORD_BYTES));
+    check("ChangePasswordRequest", "new_password", &format!("at least {DEFAULT_MIN_PASSWORD_LENGTH} code points"));
     check("RegisterRequest", "password", &format!("at least {DEFAULT_MIN_PASSWORD_LENGTH} code points"));
     for (message, field) in [
         ("Account", "display_name"),

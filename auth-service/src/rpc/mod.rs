@@ -1,6 +1,7 @@
 //! The contracts of `auth.v1` over gRPC, and the public keys over plain HTTP. Translates, and decides nothing.
 
 mod account;
+mod account_requests;
 mod auth;
 mod convert;
 mod jwks_http;
@@ -29,8 +30,8 @@ pub(crate) const SERVICES: [&str; 2] = ["auth.v1.AuthService", "auth.v1.AccountS
 
 /// The gRPC services.
 pub(crate) fn routes(app: &Arc<App>, rules: Rules, max_request_bytes: usize) -> Routes {
-    let auth = AuthServiceServer::new(AuthRpc { app: Arc::clone(app), rules });
-    let account = AccountServiceServer::new(AccountRpc { app: Arc::clone(app) });
+    let auth = AuthServiceServer::new(AuthRpc { app: Arc::clone(app), rules: rules.clone() });
+    let account = AccountServiceServer::new(AccountRpc { app: Arc::clone(app), rules });
     Routes::new(auth.max_decoding_message_size(max_request_bytes))
         .add_service(account.max_decoding_message_size(max_request_bytes))
 }

@@ -57,6 +57,10 @@ pub(super) fn refuse(error: Error) -> Status {
         Error::SessionExpired => unauthenticated("SESSION_EXPIRED", "the session has expired"),
         Error::SessionRevoked => unauthenticated("SESSION_REVOKED", "the session was revoked"),
         Error::AccountDisabled => unauthenticated("ACCOUNT_DISABLED", "the account is disabled"),
+        Error::SessionNotFound => Refusal::new(DOMAIN, Code::NotFound, "SESSION_NOT_FOUND", "there is no such session"),
+        Error::EtagMismatch => {
+            Refusal::new(DOMAIN, Code::Aborted, "ETAG_MISMATCH", "the account was changed since it was read")
+        }
         Error::TokenRevoked => return reject(Rejection::TokenRevoked),
         Error::Repository(RepositoryError::Database(
             cause @ (DatabaseError::Unavailable(_) | DatabaseError::Contention(_)),
@@ -112,6 +116,8 @@ mod tests {
             (Error::SessionExpired, unauthenticated, "SESSION_EXPIRED", None),
             (Error::SessionRevoked, unauthenticated, "SESSION_REVOKED", None),
             (Error::AccountDisabled, unauthenticated, "ACCOUNT_DISABLED", None),
+            (Error::SessionNotFound, Code::NotFound, "SESSION_NOT_FOUND", None),
+            (Error::EtagMismatch, Code::Aborted, "ETAG_MISMATCH", None),
             (Error::TokenRevoked, unauthenticated, "TOKEN_REVOKED", None),
             (lost, Code::Unavailable, "STORE_UNAVAILABLE", Some(STORE_RETRY_DELAY)),
             (contended, Code::Unavailable, "STORE_UNAVAILABLE", Some(STORE_RETRY_DELAY)),

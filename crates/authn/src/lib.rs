@@ -20,6 +20,12 @@
 //!         let owner = request.subject().map_err(|rejection| rejection.into_status("accounts"))?;
 //!         Ok(Response::new(Account { name: format!("accounts/{owner}"), ..Account::default() }))
 //!     }
+//! #   async fn update_account(&self, _: Request<proto::auth::v1::UpdateAccountRequest>) -> Result<Response<proto::auth::v1::Account>, Status> { unimplemented!() }
+//! #   async fn change_password(&self, _: Request<proto::auth::v1::ChangePasswordRequest>) -> Result<Response<proto::auth::v1::ChangePasswordResponse>, Status> { unimplemented!() }
+//! #   async fn list_sessions(&self, _: Request<proto::auth::v1::ListSessionsRequest>) -> Result<Response<proto::auth::v1::ListSessionsResponse>, Status> { unimplemented!() }
+//! #   async fn revoke_session(&self, _: Request<proto::auth::v1::RevokeSessionRequest>) -> Result<Response<proto::auth::v1::RevokeSessionResponse>, Status> { unimplemented!() }
+//! #   async fn delete_account(&self, _: Request<proto::auth::v1::DeleteAccountRequest>) -> Result<Response<proto::auth::v1::DeleteAccountResponse>, Status> { unimplemented!() }
+//! #   async fn sign_out(&self, _: Request<proto::auth::v1::SignOutRequest>) -> Result<Response<proto::auth::v1::SignOutResponse>, Status> { unimplemented!() }
 //! }
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() { guarded(Accounts).expect("guarded"); }

@@ -11,7 +11,11 @@ use authn::{
 };
 use http::uri::PathAndQuery;
 use proto::auth::v1::account_service_server::{AccountService, AccountServiceServer};
-use proto::auth::v1::{Account, GetAccountRequest};
+use proto::auth::v1::{
+    Account, ChangePasswordRequest, ChangePasswordResponse, DeleteAccountRequest, DeleteAccountResponse,
+    GetAccountRequest, ListSessionsRequest, ListSessionsResponse, RevokeSessionRequest, RevokeSessionResponse,
+    SignOutRequest, SignOutResponse, UpdateAccountRequest,
+};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::client::Grpc;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
@@ -48,6 +52,39 @@ impl AccountService for Accounts {
         }
         let name = request.subject().map_or_else(|_| "nobody".to_owned(), |subject| subject.to_string());
         Ok(Response::new(Account { name, ..Account::default() }))
+    }
+
+    async fn update_account(&self, _: Request<UpdateAccountRequest>) -> Result<Response<Account>, Status> {
+        unreachable!("no test calls it")
+    }
+
+    async fn change_password(
+        &self,
+        _: Request<ChangePasswordRequest>,
+    ) -> Result<Response<ChangePasswordResponse>, Status> {
+        unreachable!("no test calls it")
+    }
+
+    async fn list_sessions(&self, _: Request<ListSessionsRequest>) -> Result<Response<ListSessionsResponse>, Status> {
+        unreachable!("no test calls it")
+    }
+
+    async fn revoke_session(
+        &self,
+        _: Request<RevokeSessionRequest>,
+    ) -> Result<Response<RevokeSessionResponse>, Status> {
+        unreachable!("no test calls it")
+    }
+
+    async fn delete_account(
+        &self,
+        _: Request<DeleteAccountRequest>,
+    ) -> Result<Response<DeleteAccountResponse>, Status> {
+        unreachable!("no test calls it")
+    }
+
+    async fn sign_out(&self, _: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {
+        unreachable!("no test calls it")
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the use cases promise, on the engine under test, with the time in our hands.
 
 mod refresh;
+mod sessions;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,8 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 
 use super::login::LoggedIn;
-use super::testing::{ABSOLUTE, ACCESS_TTL, CHEAP, Fixture, GRACE, IDLE, PASSWORD, SESSION, email};
-use super::{ActiveToken, App, Error};
+use super::testing::{ABSOLUTE, ACCESS_TTL, CHEAP, DAY, Fixture, GRACE, IDLE, LIMITS, PASSWORD, SESSION, email};
+use super::{ActiveToken, App, Caller, Error, Tokens};
 use crate::crypto::{HashingSettings, PasswordHasher};
 use crate::domain::{RevokeReason, Rotation};
 
@@ -40,7 +41,7 @@ async fn somebody_registers_logs_in_and_refreshes() {
     assert_eq!(principal.session(), Some(alice.session.key.session));
     assert_eq!((principal.generation(), principal.account_version()), (Some(1), Some(1)));
     let caller = fixture.caller(&alice.tokens).await.expect("admitted");
-    assert_eq!(caller, alice.account);
+    assert_eq!((caller.account, caller.session), (alice.account, alice.session));
 
     let second = fixture.refresh(&alice.tokens).await.expect("rotated");
     let third = fixture.refresh(&second).await.expect("rotated again");

@@ -2,4 +2,5 @@
 
 pub(super) mod account;
 pub(super) mod email_claim;
+pub(super) mod outbox;
 pub(super) mod session;

@@ -5,6 +5,8 @@ use sea_orm_migration::prelude::*;
 mod m0001_make_accounts;
 mod m0002_make_email_claims;
 mod m0003_make_sessions;
+mod m0004_make_outbox;
+mod m0005_index_by_account;
 
 /// Brings the store of this service up to date.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_make_accounts::Migration),
             Box::new(m0002_make_email_claims::Migration),
             Box::new(m0003_make_sessions::Migration),
+            Box::new(m0004_make_outbox::Migration),
+            Box::new(m0005_index_by_account::Migration),
         ]
     }
 }

@@ -1,0 +1,23 @@
+use super::{App, Caller, Error, security_log};
+use crate::crypto::Verification;
+use crate::domain::{PresentedPassword, SecurityEvent};
+
+impl App {
+    /// Checks the password of somebody who is signed in already.
+    ///
+    /// # Errors
+    /// `CredentialsInvalid`, `TokenRevoked` if the account was changed since the caller was admitted,
+    /// `PasswordQueueFull`, or a failure.
+    pub(super) async fn reauthenticate(&self, caller: &Caller, password: PresentedPassword) -> Result<(), Error> {
+        let account = &caller.account;
+        let stored = self.repository.find_password(account.id, account.token_version).await?;
+        let stored = stored.ok_or(Error::TokenRevoked)?;
+        match self.hasher.verify(password, Some(stored)).await? {
+            Verification::Matches(_) => Ok(()),
+            Verification::Differs | Verification::Absent | Verification::Unusable => {
+                security_log::record(&SecurityEvent::PasswordRefused(account.id));
+                Err(Error::CredentialsInvalid)
+            }
+        }
+    }
+}

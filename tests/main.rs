@@ -12,8 +12,8 @@ mod accounts;
 mod lists;
 mod notes;
 mod sessions;
-mod trash;
 mod sign_out;
+mod trash;
 
 // What holds for every RPC.
 mod access;

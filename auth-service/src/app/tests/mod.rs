@@ -5,17 +5,17 @@ mod refresh;
 mod sessions;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 
 use super::login::LoggedIn;
-use super::testing::{ABSOLUTE, ACCESS_TTL, CHEAP, DAY, Fixture, GRACE, IDLE, LIMITS, PASSWORD, SESSION, email};
+use super::testing::{ABSOLUTE, ACCESS_TTL, CHEAP, DAY, Fixture, GRACE, IDLE, LIMITS, PASSWORD, email};
 use super::{ActiveToken, App, Caller, Error, Tokens};
 use crate::crypto::{HashingSettings, PasswordHasher};
-use crate::domain::{RevokeReason, Rotation};
+use crate::domain::{DisplayName, Password, PasswordRules, PresentedPassword, RevokeReason, Rotation, Session};
 
 const MICROSECOND: Duration = Duration::from_micros(1);
 const SECOND: Duration = Duration::from_secs(1);

@@ -13,8 +13,8 @@ use authn::{AccessPolicy, Clock, Rule};
 use axum::routing::get;
 use proto::notes::v1::notes_service_server::{NotesService, NotesServiceServer};
 use proto::notes::v1::{
-    CreateNoteRequest, DeleteNoteRequest, GetNoteRequest, ListNotesRequest, ListNotesResponse, Note,
-    UndeleteNoteRequest, UpdateNoteRequest,
+    CreateNoteRequest, DeleteNoteRequest, EmptyTrashRequest, EmptyTrashResponse, ExpungeNoteRequest, GetNoteRequest,
+    GetUsageRequest, ListNotesRequest, ListNotesResponse, Note, UndeleteNoteRequest, UpdateNoteRequest, Usage,
 };
 use runtime::config::Reader;
 use runtime::server::{Check, PeerAddress, Server, ServerConfig, Services};
@@ -208,6 +208,18 @@ impl NotesService for Behaviours {
 
     async fn update_note(&self, request: Request<UpdateNoteRequest>) -> Result<Response<Note>, Status> {
         Ok(Response::new(request.into_inner().note.unwrap_or_default()))
+    }
+
+    async fn expunge_note(&self, _request: Request<ExpungeNoteRequest>) -> Result<Response<()>, Status> {
+        Ok(Response::new(()))
+    }
+
+    async fn empty_trash(&self, _request: Request<EmptyTrashRequest>) -> Result<Response<EmptyTrashResponse>, Status> {
+        Ok(Response::new(EmptyTrashResponse::default()))
+    }
+
+    async fn get_usage(&self, _request: Request<GetUsageRequest>) -> Result<Response<Usage>, Status> {
+        Ok(Response::new(Usage::default()))
     }
 
     async fn delete_note(&self, request: Request<DeleteNoteRequest>) -> Result<Response<Note>, Status> {

@@ -13,7 +13,8 @@ use crate::harness::raw;
 use crate::harness::stack::Stack;
 
 /// The methods that take no name of a note, with the reason why nothing of another owner can be named there.
-const NAMELESS: [(&str, &str); 4] = [
+const NAMELESS: [(&str, &str); 5] = [
+    ("/notes.v1.NotesService/BatchCreateNotes", "as CreateNote"),
     ("/notes.v1.NotesService/CreateNote", "note_id is a new name inside the caller's own notes"),
     ("/notes.v1.NotesService/EmptyTrash", "empties the caller's own trash"),
     ("/notes.v1.NotesService/GetUsage", "counts the caller's own"),
@@ -29,7 +30,9 @@ async fn a_foreign_note_wherever_it_is_and_no_note_are_one_answer() {
     for rpc in rpcs().into_iter().filter(|rpc| rpc.is_of_notes()) {
         let id = Uuid::new_v4();
         let name = format!("notes/{id}");
-        let Some(request) = with_name(&rpc.method.input(), &name) else { continue };
+        // In a batch it stands behind a note of the caller, and is named by its place.
+        let first = bob.write("his", "").await.name;
+        let Some(request) = with_names(&rpc.method.input(), &[&first, &name]) else { continue };
         covered.insert(rpc.path.clone());
         let request = request.encode_to_vec();
         let ask = async |token: &str| raw::grpc(stack.notes.address(), &rpc.path, Some(token), &request).await;
@@ -50,7 +53,8 @@ async fn a_foreign_note_wherever_it_is_and_no_note_are_one_answer() {
         assert_eq!(missing.fingerprint(), foreign_trash.fingerprint(), "{} tells a foreign trash", rpc.path);
         assert_eq!(missing.fingerprint(), foreign_expunged.fingerprint(), "{} tells what was removed", rpc.path);
 
-        let own = with_name(&rpc.method.input(), &alice.write("hers", "").await.name).expect("as before");
+        let (first, own) = (alice.write("hers", "").await.name, alice.write("hers too", "").await.name);
+        let own = with_names(&rpc.method.input(), &[&first, &own]).expect("as before");
         let own = own.encode_to_vec();
         let own = raw::grpc(stack.notes.address(), &rpc.path, Some(&alice.tokens.access_token), &own).await;
         assert_ne!(own.outcome(), missing.outcome(), "{}: the owner's own note must be found", rpc.path);
@@ -78,6 +82,23 @@ async fn two_owners_may_use_the_same_id_and_do_not_see_each_other() {
     assert_eq!(hers.name, his.name);
     assert_eq!(alice.get(&hers.name).await.expect("hers").title, "hers");
     assert_eq!(bob.get(&his.name).await.expect("his").title, "his");
+}
+
+/// A request of this type that names the notes, each in an entry of its own where it has many, else the last one; or
+/// `None` when the type has no place for a name.
+fn with_names(message: &MessageDescriptor, names: &[&str]) -> Option<DynamicMessage> {
+    let mut request = DynamicMessage::new(message.clone());
+    if let Some(field) = message.get_field_by_name("names") {
+        request.set_field(&field, Value::List(names.iter().map(|name| Value::String((*name).to_owned())).collect()));
+        return Some(request);
+    }
+    if let Some(field) = message.get_field_by_name("requests") {
+        let Kind::Message(nested) = field.kind() else { return None };
+        let requests: Option<Vec<_>> = names.iter().map(|name| with_name(&nested, name).map(Value::Message)).collect();
+        request.set_field(&field, Value::List(requests?));
+        return Some(request);
+    }
+    with_name(message, names.last()?)
 }
 
 /// A request of this type that names the note, or `None` when the type has no place for a name.

@@ -9,6 +9,7 @@ mod harness;
 
 // The story.
 mod accounts;
+mod batch;
 mod lists;
 mod notes;
 mod sessions;

@@ -9,8 +9,9 @@ use proto::auth::v1::{
 };
 use proto::notes::v1::notes_service_client::NotesServiceClient;
 use proto::notes::v1::{
-    CreateNoteRequest, DeleteNoteRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest, GetUsageRequest,
-    ListNotesRequest, ListNotesResponse, Note, UndeleteNoteRequest, UpdateNoteRequest, Usage,
+    BatchCreateNotesRequest, BatchDeleteNotesRequest, BatchGetNotesRequest, BatchUpdateNotesRequest, CreateNoteRequest,
+    DeleteNoteRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest, GetUsageRequest, ListNotesRequest,
+    ListNotesResponse, Note, NoteView, UndeleteNoteRequest, UpdateNoteRequest, Usage,
 };
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -226,6 +227,26 @@ impl Person {
 
     pub async fn usage(&self) -> Answer<Usage> {
         self.notes.clone().get_usage(self.signed(GetUsageRequest {})).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn batch_get(&self, names: Vec<String>, view: NoteView) -> Answer<Vec<Note>> {
+        let request = self.signed(BatchGetNotesRequest { names, view: view.into() });
+        self.notes.clone().batch_get_notes(request).await.map(|response| response.into_inner().notes)
+    }
+
+    pub async fn batch_create(&self, requests: Vec<CreateNoteRequest>, view: NoteView) -> Answer<Vec<Note>> {
+        let request = self.signed(BatchCreateNotesRequest { requests, view: view.into() });
+        self.notes.clone().batch_create_notes(request).await.map(|response| response.into_inner().notes)
+    }
+
+    pub async fn batch_update(&self, requests: Vec<UpdateNoteRequest>, view: NoteView) -> Answer<Vec<Note>> {
+        let request = self.signed(BatchUpdateNotesRequest { requests, view: view.into() });
+        self.notes.clone().batch_update_notes(request).await.map(|response| response.into_inner().notes)
+    }
+
+    pub async fn batch_delete(&self, requests: Vec<DeleteNoteRequest>, view: NoteView) -> Answer<Vec<Note>> {
+        let request = self.signed(BatchDeleteNotesRequest { requests, view: view.into() });
+        self.notes.clone().batch_delete_notes(request).await.map(|response| response.into_inner().notes)
     }
 
     fn signed<T>(&self, message: T) -> Request<T> {

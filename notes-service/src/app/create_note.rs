@@ -5,7 +5,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{App, Error};
 use crate::domain::{Fingerprint, Note, NoteFields, NoteId, RequestId, View};
-use crate::repository::{self, Creation, NewId, Repetition};
+use crate::repository::{self, Creation, CreationRefused, NewId, Repetition};
 
 /// A note to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,25 +22,36 @@ impl App {
     /// Makes a note. If the same request made one before, it is that note, as it is now.
     ///
     /// # Errors
-    /// `NoteExists`, `NoteExpunged`, `RequestIdReused`, `NoteQuota`, `ByteQuota`, `Overloaded`, or a failure of the store; nothing is
-    /// made then.
+    /// `NoteExists`, `NoteExpunged`, `RequestIdReused`, `NoteQuota`, `ByteQuota`, `Overloaded`, or a failure of the store;
+    /// nothing is made then.
     pub async fn create_note(&self, owner: Subject, note: CreateNote) -> Result<Note, Error> {
-        let now = self.clock.now();
+        let notes = self.repository.for_owner(owner);
+        match notes.create(self.creation(note, self.clock.now())).await? {
+            Creation::Created(note) => Ok(note),
+            Creation::Repeated(id) => notes.find(id, View::Full).await?.ok_or(Error::NoteExpunged),
+            Creation::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// What the repository is to make.
+    pub(super) fn creation(&self, note: CreateNote, now: SystemTime) -> repository::CreateNote {
         let repetition = note.request.map(|request| Repetition {
             request,
             fingerprint: Fingerprint::of(note.id, &note.fields),
             expire_time: now + self.limits.request_memory,
         });
         let id = note.id.map_or_else(|| NewId::Drawn(draw(now)), NewId::Chosen);
-        let notes = self.repository.for_owner(owner);
-        let command = repository::CreateNote { id, fields: note.fields, repetition, now, quota: self.limits.quota };
-        match notes.create(command).await? {
-            Creation::Created(note) => Ok(note),
-            Creation::Repeated(id) => notes.find(id, View::Full).await?.ok_or(Error::NoteExpunged),
-            Creation::RequestReused => Err(Error::RequestIdReused),
-            Creation::Exists => Err(Error::NoteExists),
-            Creation::Expunged => Err(Error::NoteExpunged),
-            Creation::QuotaExceeded(exceeded) => Err(exceeded.into()),
+        repository::CreateNote { id, fields: note.fields, repetition, now, quota: self.limits.quota }
+    }
+}
+
+impl From<CreationRefused> for Error {
+    fn from(refused: CreationRefused) -> Self {
+        match refused {
+            CreationRefused::RequestReused => Self::RequestIdReused,
+            CreationRefused::Exists => Self::NoteExists,
+            CreationRefused::Expunged => Self::NoteExpunged,
+            CreationRefused::QuotaExceeded(exceeded) => exceeded.into(),
         }
     }
 }

@@ -1,7 +1,9 @@
+use std::time::{Duration, SystemTime};
+
 use authn::Subject;
 
 use super::{App, Error};
-use crate::domain::{Etag, Note, NoteId};
+use crate::domain::{Etag, Note, NoteId, OwnerState};
 use crate::repository::{Changed, Decision};
 
 /// A note to move to the trash.
@@ -23,20 +25,31 @@ impl App {
     /// `NoteNotFound`, `EtagMismatch`, or a failure of the store; nothing is changed then.
     pub async fn delete_note(&self, owner: Subject, delete: DeleteNote) -> Result<Option<Note>, Error> {
         let (now, retention) = (self.clock.now(), self.limits.trash_retention);
-        let changed = self.repository.for_owner(owner).change(delete.id, move |owner, note| {
-            if note.trashed.is_some() {
-                return if delete.allow_missing { Decision::Keep } else { Decision::Refuse(Error::NoteNotFound) };
-            }
-            if delete.etag.is_some_and(|etag| etag != note.etag) {
-                return Decision::Refuse(Error::EtagMismatch);
-            }
-            Decision::Save(note.clone().into_trash(owner.trash(note.bytes(), now, retention).time, retention))
-        });
-        match changed.await? {
+        let decide = move |owner: &mut OwnerState, note: &Note| delete.decide(now, retention, owner, note);
+        match self.repository.for_owner(owner).change(delete.id, decide).await? {
             Changed::Done(note) => Ok(Some(note)),
             Changed::Refused(error) => Err(error),
             Changed::Missing if delete.allow_missing => Ok(None),
             Changed::Missing => Err(Error::NoteNotFound),
         }
+    }
+}
+
+impl DeleteNote {
+    /// What becomes of the note that is there.
+    pub(super) fn decide(
+        &self,
+        now: SystemTime,
+        retention: Duration,
+        owner: &mut OwnerState,
+        note: &Note,
+    ) -> Decision<Error> {
+        if note.trashed.is_some() {
+            return if self.allow_missing { Decision::Keep } else { Decision::Refuse(Error::NoteNotFound) };
+        }
+        if self.etag.is_some_and(|etag| etag != note.etag) {
+            return Decision::Refuse(Error::EtagMismatch);
+        }
+        Decision::Save(note.clone().into_trash(owner.trash(note.bytes(), now, retention).time, retention))
     }
 }

@@ -1,5 +1,6 @@
 //! What the service does, one file per use case.
 
+mod batch;
 mod create_note;
 mod delete_note;
 mod empty_trash;
@@ -89,6 +90,17 @@ pub enum Error {
     /// The page token is altered, old, somebody else's, or of other arguments.
     #[error("the page token is not valid for this request")]
     PageTokenInvalid,
+    /// The notes of a batch would not fit one answer.
+    #[error("the notes do not fit one answer; ask for the basic view or for fewer")]
+    ResponseTooLarge,
+    /// One of a batch was refused, and so were all.
+    #[error("{error}")]
+    InBatch {
+        /// Its place in the request.
+        index: usize,
+        /// Why.
+        error: Box<Self>,
+    },
     /// Too much work waits.
     #[error("too many requests")]
     Overloaded,

@@ -1,7 +1,9 @@
+use std::time::SystemTime;
+
 use authn::Subject;
 
 use super::{App, CreateNote, Error};
-use crate::domain::{Etag, Note, NoteFields, NoteId, NotePatch, Update};
+use crate::domain::{Etag, Note, NoteFields, NoteId, NotePatch, OwnerState, Quota, Update};
 use crate::repository::{Changed, Decision};
 
 /// A note to change.
@@ -43,22 +45,33 @@ impl App {
     }
 
     async fn change(&self, owner: Subject, update: &UpdateNote) -> Result<Note, Error> {
-        let (now, quota) = (self.clock.now(), self.limits.quota);
-        let (patch, etag) = (update.patch.clone(), update.etag);
-        let changed =
-            self.repository.for_owner(owner).change(update.id, move |owner, note| match patch.apply(note, etag) {
-                Update::Unchanged => Decision::Keep,
-                Update::InTrash => Decision::Refuse(Error::NoteDeleted),
-                Update::EtagMismatch => Decision::Refuse(Error::EtagMismatch),
-                Update::Changed(changed) => match owner.resize(note.bytes(), changed.bytes(), &quota) {
-                    Ok(()) => Decision::Save(changed.changed_at(owner.stamp(now).time)),
-                    Err(exceeded) => Decision::Refuse(exceeded.into()),
-                },
-            });
-        match changed.await? {
+        let (now, quota, rules) = (self.clock.now(), self.limits.quota, update.clone());
+        let decide = move |owner: &mut OwnerState, note: &Note| rules.decide(now, &quota, owner, note);
+        match self.repository.for_owner(owner).change(update.id, decide).await? {
             Changed::Done(note) => Ok(note),
             Changed::Refused(error) => Err(error),
             Changed::Missing => Err(Error::NoteNotFound),
+        }
+    }
+}
+
+impl UpdateNote {
+    /// What becomes of the note that is there.
+    pub(super) fn decide(
+        &self,
+        now: SystemTime,
+        quota: &Quota,
+        owner: &mut OwnerState,
+        note: &Note,
+    ) -> Decision<Error> {
+        match self.patch.apply(note, self.etag) {
+            Update::Unchanged => Decision::Keep,
+            Update::InTrash => Decision::Refuse(Error::NoteDeleted),
+            Update::EtagMismatch => Decision::Refuse(Error::EtagMismatch),
+            Update::Changed(changed) => match owner.resize(note.bytes(), changed.bytes(), quota) {
+                Ok(()) => Decision::Save(changed.changed_at(owner.stamp(now).time)),
+                Err(exceeded) => Decision::Refuse(exceeded.into()),
+            },
         }
     }
 }

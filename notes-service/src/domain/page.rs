@@ -9,6 +9,19 @@ pub const PAGE_SIZE_MAX: u16 = 1_000;
 /// Most bytes of notes on a page, below the 4 MiB that common clients decode.
 pub const PAGE_BYTES: usize = 3 * 1_048_576;
 
+/// Upper bound of what a note adds to an answer beside its content, in bytes: title and snippet at four bytes a code
+/// point, name, times and etag.
+pub const NOTE_BYTES_BESIDE_CONTENT: usize = 2_400;
+
+/// Whether notes with contents of these sizes fit one answer that cannot be cut into pages.
+#[must_use]
+pub fn fits_an_answer(content_bytes: impl IntoIterator<Item = usize>) -> bool {
+    content_bytes.into_iter().map(|bytes| bytes + NOTE_BYTES_BESIDE_CONTENT).sum::<usize>() <= PAGE_BYTES
+}
+
+/// Most notes of one batch.
+pub const BATCH_SIZE_MAX: usize = 100;
+
 /// What notes are ordered by; ties are broken by their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SortField {
@@ -125,6 +138,14 @@ mod tests {
         {
             assert_eq!(Order::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn an_answer_holds_three_mebibytes_of_notes() {
+        let one = |bytes| std::iter::once(bytes);
+        assert!(fits_an_answer(one(PAGE_BYTES - NOTE_BYTES_BESIDE_CONTENT)));
+        assert!(!fits_an_answer(one(PAGE_BYTES - NOTE_BYTES_BESIDE_CONTENT + 1)));
+        assert!(fits_an_answer(std::iter::repeat_n(0, BATCH_SIZE_MAX)), "any batch without contents");
     }
 
     #[test]

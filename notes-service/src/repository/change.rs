@@ -64,27 +64,52 @@ async fn change<E>(
     id: NoteId,
     decide: &impl Fn(&mut OwnerState, &Note) -> Decision<E>,
 ) -> Result<Outcome<Option<Changed<E>>>, DbErr> {
-    let state = owner_state::lock(transaction, [owner]).await?.remove(&owner);
-    let note = notes::find(transaction, owner, id, View::Full).await?;
-    let (Some(mut state), Some(note)) = (state, note) else {
+    let Some(mut state) = owner_state::lock(transaction, [owner]).await?.remove(&owner) else {
         return Ok(Outcome::Rollback(Some(Changed::Missing)));
     };
-    match decide(&mut state, &note) {
-        Decision::Save(changed) => {
+    match step(transaction, owner, &mut state, id, decide).await? {
+        Step::Written(note) => {
             owner_state::save(transaction, [(owner, &state)]).await?;
-            if !notes::replace(transaction, owner, &note, &changed, &state).await? {
-                return Ok(Outcome::Rollback(None));
-            }
-            Ok(Outcome::Commit(Some(Changed::Done(changed))))
+            Ok(Outcome::Commit(Some(Changed::Done(note))))
         }
+        Step::Kept(note) => Ok(Outcome::Rollback(Some(Changed::Done(note)))),
+        Step::Refused(refusal) => Ok(Outcome::Rollback(Some(Changed::Refused(refusal)))),
+        Step::Missing => Ok(Outcome::Rollback(Some(Changed::Missing))),
+        Step::Overtaken => Ok(Outcome::Rollback(None)),
+    }
+}
+
+/// What one change came to; the state of its owner is not stored yet.
+pub(super) enum Step<E> {
+    Written(Note),
+    Kept(Note),
+    Refused(E),
+    Missing,
+    /// The row is no longer what was read.
+    Overtaken,
+}
+
+/// Changes one note of a locked owner.
+pub(super) async fn step<E>(
+    transaction: &impl ConnectionTrait,
+    owner: Uuid,
+    state: &mut OwnerState,
+    id: NoteId,
+    decide: impl Fn(&mut OwnerState, &Note) -> Decision<E>,
+) -> Result<Step<E>, DbErr> {
+    let Some(note) = notes::find(transaction, owner, id, View::Full).await? else { return Ok(Step::Missing) };
+    Ok(match decide(state, &note) {
+        Decision::Save(changed) if notes::replace(transaction, owner, &note, &changed, state).await? => {
+            Step::Written(changed)
+        }
+        Decision::Save(_) => Step::Overtaken,
         Decision::Remove { remembered } => {
-            owner_state::save(transaction, [(owner, &state)]).await?;
             notes::remove(transaction, owner, [id]).await?;
             let tombstone = Tombstone { id, change_seq: state.change_seq, expire_time: remembered };
             tombstones::save(transaction, owner, [tombstone]).await?;
-            Ok(Outcome::Commit(Some(Changed::Done(note))))
+            Step::Written(note)
         }
-        Decision::Keep => Ok(Outcome::Rollback(Some(Changed::Done(note)))),
-        Decision::Refuse(refusal) => Ok(Outcome::Rollback(Some(Changed::Refused(refusal)))),
-    }
+        Decision::Keep => Step::Kept(note),
+        Decision::Refuse(refusal) => Step::Refused(refusal),
+    })
 }

@@ -57,6 +57,13 @@ pub enum Creation {
     Created(Note),
     /// The same request made this note before.
     Repeated(NoteId),
+    /// It was not made.
+    Refused(CreationRefused),
+}
+
+/// Why a note was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreationRefused {
     /// Another request had the same id.
     RequestReused,
     /// The owner has a note with this id.
@@ -154,7 +161,7 @@ async fn create(
 ) -> Result<Outcome<Vec<Creation>>, DbErr> {
     let mut batch = Batch::read(transaction, commands).await?;
     let creations = commands.iter().map(|command| batch.decide(command)).collect();
-    if batch.notes.is_empty() {
+    if batch.is_empty() {
         return Ok(Outcome::Rollback(creations));
     }
     batch.store(transaction).await?;
@@ -162,7 +169,7 @@ async fn create(
 }
 
 /// What is known and decided while a batch is made. All its owners are locked.
-struct Batch {
+pub(super) struct Batch {
     states: BTreeMap<Uuid, OwnerState>,
     /// Ids that are taken by notes, by owner, and the trashes in which these lie.
     taken: HashMap<(Uuid, Uuid), i64>,
@@ -183,7 +190,7 @@ struct SeenRequest {
 }
 
 impl Batch {
-    async fn read(transaction: &impl ConnectionTrait, commands: &[CreateCommand]) -> Result<Self, DbErr> {
+    pub(super) async fn read(transaction: &impl ConnectionTrait, commands: &[CreateCommand]) -> Result<Self, DbErr> {
         let mut owners: Vec<_> = commands.iter().map(|command| command.owner).collect();
         owners.sort_unstable();
         owners.dedup();
@@ -200,26 +207,36 @@ impl Batch {
         })
     }
 
-    fn decide(&mut self, CreateCommand { owner, note }: &CreateCommand) -> Creation {
+    /// Whether there is nothing to store.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.notes.is_empty()
+    }
+
+    /// Decides about one command; what was decided before it in the batch counts.
+    pub(super) fn decide(&mut self, CreateCommand { owner, note }: &CreateCommand) -> Creation {
         let id = note.id.get();
         let request_key = note.repetition.as_ref().map(|repetition| (*owner, repetition.request.as_uuid()));
         if let (Some(key), Some(repetition)) = (request_key, &note.repetition)
             && let Some(seen) = self.seen.get(&key).filter(|seen| seen.expire_time > note.now)
         {
             let same = seen.fingerprint == repetition.fingerprint.as_bytes();
-            return if same { Creation::Repeated(seen.id) } else { Creation::RequestReused };
+            return if same { Creation::Repeated(seen.id) } else { Creation::Refused(CreationRefused::RequestReused) };
         }
         let state = self.states.get_mut(owner).expect("every owner of the batch was locked");
         let key = (*owner, id.as_uuid());
         match self.taken.get(&key) {
-            Some(trash) if [notes::NO_TRASH, state.trash_epoch].contains(trash) => return Creation::Exists,
-            Some(_emptied) => return Creation::Expunged,
-            None if self.removed.get(&key).is_some_and(|until| *until > note.now) => return Creation::Expunged,
+            Some(trash) if [notes::NO_TRASH, state.trash_epoch].contains(trash) => {
+                return Creation::Refused(CreationRefused::Exists);
+            }
+            Some(_emptied) => return Creation::Refused(CreationRefused::Expunged),
+            None if self.removed.get(&key).is_some_and(|until| *until > note.now) => {
+                return Creation::Refused(CreationRefused::Expunged);
+            }
             None => {}
         }
         let stamp = match state.add(&note.fields, note.now, &note.quota) {
             Ok(stamp) => stamp,
-            Err(exceeded) => return Creation::QuotaExceeded(exceeded),
+            Err(exceeded) => return Creation::Refused(CreationRefused::QuotaExceeded(exceeded)),
         };
         let made = Note::new(id, note.fields.clone(), stamp.time);
         self.writing.insert(*owner);
@@ -241,7 +258,7 @@ impl Batch {
         Creation::Created(made)
     }
 
-    async fn store(self, transaction: &impl ConnectionTrait) -> Result<(), DbErr> {
+    pub(super) async fn store(self, transaction: &impl ConnectionTrait) -> Result<(), DbErr> {
         let written = self.states.iter().filter(|(owner, _)| self.writing.contains(owner));
         owner_state::save(transaction, written.map(|(owner, state)| (*owner, state))).await?;
         note::Entity::insert_many(self.notes).exec_without_returning(transaction).await?;

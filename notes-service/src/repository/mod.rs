@@ -64,9 +64,12 @@
 //! ```
 
 mod change;
+mod change_all;
 mod create;
+mod create_all;
 mod empty_trash;
 mod entity;
+mod find_all;
 mod migration;
 mod notes;
 mod owner_state;
@@ -87,8 +90,11 @@ use runtime::database::{Database, DatabaseConfig, DatabaseError};
 use uuid::Uuid;
 
 pub use change::{Changed, Decision};
+pub use change_all::{ChangedAll, Rules};
 use create::CreateCommand;
-pub use create::{CreateError, CreateNote, Creation, NewId, Repetition};
+pub use create::{CreateError, CreateNote, Creation, CreationRefused, NewId, Repetition};
+pub use create_all::CreatedAll;
+pub use find_all::FoundAll;
 pub use owners::{DueOwner, DueOwners, Place};
 pub use page::Page;
 pub use purge::{Purge, Purged};

@@ -10,11 +10,9 @@ use super::OwnedNotes;
 use super::entity::{note, note_body};
 use super::notes::{COLUMNS, CONTENT, NO_TRASH, from_row, in_trash, present_trash};
 use super::rows::{self, Column};
-use crate::domain::{Note, Order, PAGE_BYTES, PageQuery, Position, SortField, SortValue, TitleKey, View};
-
-/// Upper bound of what a note adds to an answer beside its content: title and snippet at four bytes a code point, name,
-/// times and etag.
-const NOTE_BYTES_BESIDE_CONTENT: i64 = 2_400;
+use crate::domain::{
+    NOTE_BYTES_BESIDE_CONTENT, Note, Order, PAGE_BYTES, PageQuery, Position, SortField, SortValue, TitleKey, View,
+};
 
 /// A page of notes.
 #[derive(Debug)]
@@ -127,7 +125,8 @@ fn range(owner: Uuid, trash: Expr, query: &PageQuery) -> SelectStatement {
 fn with_contents(owner: Uuid, page: SelectStatement, query: &PageQuery) -> SelectStatement {
     let page_column = |name: &'static str| Expr::col((Alias::new("page"), Alias::new(name)));
     let body_column = |column: note_body::Column| Expr::col((note_body::Entity, column));
-    let weight = Expr::col(note::Column::ContentBytes).add(NOTE_BYTES_BESIDE_CONTENT);
+    let beside = i64::try_from(NOTE_BYTES_BESIDE_CONTENT).expect("a few thousand");
+    let weight = Expr::col(note::Column::ContentBytes).add(beside);
     let mut running = WindowStatement::new();
     running
         .order_by(sort_column(query.order.field), direction(query.order))

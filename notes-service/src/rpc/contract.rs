@@ -2,8 +2,8 @@
 
 use crate::config::{PAGE_TOKEN_LIFETIME, REQUEST_BYTES, REQUEST_MEMORY, TOMBSTONE_RETENTION, TRASH_RETENTION};
 use crate::domain::{
-    CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX, Color, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX,
-    SNIPPET_CODE_POINTS, TITLE_CODE_POINTS_MAX,
+    BATCH_SIZE_MAX, CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX, Color, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT,
+    PAGE_SIZE_MAX, SNIPPET_CODE_POINTS, TITLE_CODE_POINTS_MAX,
 };
 
 const NOTE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/note.proto"));
@@ -41,6 +41,10 @@ fn the_limits_in_the_contract_are_those_of_the_code() {
     check(NOTE, &format!("The first {SNIPPET_CODE_POINTS} code points of the content"));
     check(SERVICE, &format!("Requests are limited to {}", mebibytes(REQUEST_BYTES)));
     check(SERVICE, &format!("list answers to about {}", mebibytes(PAGE_BYTES)));
+    for sentence in ["Names of 1 to", "The 1 to"] {
+        check(SERVICE, &format!("{sentence} {BATCH_SIZE_MAX} notes"));
+    }
+    check(SERVICE, &format!("when they come to more than {}", mebibytes(PAGE_BYTES)));
     let (default, max) = (PAGE_SIZE_DEFAULT, grouped(PAGE_SIZE_MAX.into()));
     check(SERVICE, &format!("0 means {default}, more than {max} means {max}, negative is refused"));
 }

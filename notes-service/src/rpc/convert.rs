@@ -1,11 +1,14 @@
 //! Messages to values and back. Every violation of a request is collected, with the path of its field and the rule, and
 //! never with what was sent.
 
+mod batch;
+
 use std::fmt::Display;
 
 use proto::notes::v1 as wire;
 use runtime::status::FieldViolation;
 
+pub(super) use self::batch::{batch_create_notes, batch_delete_notes, batch_get_notes, batch_update_notes};
 use super::status::Malformed;
 use crate::app::{CreateNote, DeleteNote, ListNotes, NotesPage, UpdateNote, Usage};
 use crate::domain::{Color, Content, Etag, Note, NoteId, NotePatch, Order, PageSize, RequestId, Title, View};

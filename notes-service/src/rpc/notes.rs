@@ -94,4 +94,46 @@ impl NotesService for Notes {
         let usage = self.0.get_usage(caller).await?;
         Ok(Response::new(usage.into()))
     }
+
+    async fn batch_get_notes(
+        &self,
+        request: Request<wire::BatchGetNotesRequest>,
+    ) -> Result<Response<wire::BatchGetNotesResponse>, Status> {
+        let caller = caller(&request)?;
+        let (batch, view) = convert::batch_get_notes(&request.into_inner())?;
+        let notes = self.0.batch_get_notes(caller, batch, view).await?;
+        Ok(Response::new(wire::BatchGetNotesResponse { notes: notes.into_iter().map(Into::into).collect() }))
+    }
+
+    async fn batch_create_notes(
+        &self,
+        request: Request<wire::BatchCreateNotesRequest>,
+    ) -> Result<Response<wire::BatchCreateNotesResponse>, Status> {
+        let caller = caller(&request)?;
+        let (batch, view) = convert::batch_create_notes(&request.into_inner())?;
+        let notes = self.0.batch_create_notes(caller, batch, view).await?;
+        Ok(Response::new(wire::BatchCreateNotesResponse { notes: notes.into_iter().map(Into::into).collect() }))
+    }
+
+    async fn batch_update_notes(
+        &self,
+        request: Request<wire::BatchUpdateNotesRequest>,
+    ) -> Result<Response<wire::BatchUpdateNotesResponse>, Status> {
+        let caller = caller(&request)?;
+        let (batch, view) = convert::batch_update_notes(&request.into_inner())?;
+        let notes = self.0.batch_update_notes(caller, batch, view).await?;
+        Ok(Response::new(wire::BatchUpdateNotesResponse { notes: notes.into_iter().map(Into::into).collect() }))
+    }
+
+    async fn batch_delete_notes(
+        &self,
+        request: Request<wire::BatchDeleteNotesRequest>,
+    ) -> Result<Response<wire::BatchDeleteNotesResponse>, Status> {
+        let caller = caller(&request)?;
+        let (batch, view) = convert::batch_delete_notes(&request.into_inner())?;
+        let notes = self.0.batch_delete_notes(caller, batch, view).await?;
+        Ok(Response::new(wire::BatchDeleteNotesResponse {
+            notes: notes.into_iter().map(|note| note.map(wire::Note::from).unwrap_or_default()).collect(),
+        }))
+    }
 }

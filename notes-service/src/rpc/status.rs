@@ -39,34 +39,39 @@ impl From<Malformed> for Status {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        let refusal = |code, reason| Refusal::new(DOMAIN, code, reason, error.to_string());
-        match &error {
-            Error::NoteNotFound => refusal(Code::NotFound, "NOTE_NOT_FOUND"),
-            Error::NoteExists => refusal(Code::AlreadyExists, "NOTE_EXISTS"),
-            Error::NoteExpunged => refusal(Code::FailedPrecondition, "NOTE_EXPUNGED"),
-            Error::RequestIdReused => refusal(Code::InvalidArgument, "REQUEST_ID_REUSED"),
-            Error::NoteQuota(limit) => refusal(Code::ResourceExhausted, "NOTE_QUOTA").with("limit", limit.to_string()),
-            Error::ByteQuota(limit) => refusal(Code::ResourceExhausted, "BYTE_QUOTA").with("limit", limit.to_string()),
-            Error::EtagMismatch => refusal(Code::Aborted, "ETAG_MISMATCH"),
-            Error::NoteDeleted => refusal(Code::FailedPrecondition, "NOTE_DELETED"),
-            Error::NoteAlreadyLive => refusal(Code::AlreadyExists, "NOTE_ALREADY_LIVE"),
-            Error::NoteNotDeleted => refusal(Code::FailedPrecondition, "NOTE_NOT_DELETED"),
-            Error::PageTokenInvalid => refusal(Code::InvalidArgument, "PAGE_TOKEN_INVALID"),
-            Error::Overloaded => refusal(Code::ResourceExhausted, "OVERLOADED").retry_after(AFTER_OVERLOAD),
-            Error::StoreUnavailable(source) => {
-                tracing::warn!(error = %Causes(source), "the store is unavailable");
-                refusal(Code::Unavailable, "STORE_UNAVAILABLE").retry_after(AFTER_UNAVAILABILITY)
-            }
-            Error::WriteContention(source) => {
-                tracing::warn!(error = %Causes(source), "a write lost against others every time");
-                refusal(Code::Aborted, "WRITE_CONTENTION")
-            }
-            Error::Fault(source) => {
-                tracing::error!(error = %Causes(source.as_ref()), "a call failed");
-                Refusal::internal(DOMAIN)
-            }
+        refuse(&error).into_status()
+    }
+}
+
+fn refuse(error: &Error) -> Refusal {
+    let refusal = |code, reason| Refusal::new(DOMAIN, code, reason, error.to_string());
+    match error {
+        Error::NoteNotFound => refusal(Code::NotFound, "NOTE_NOT_FOUND"),
+        Error::NoteExists => refusal(Code::AlreadyExists, "NOTE_EXISTS"),
+        Error::NoteExpunged => refusal(Code::FailedPrecondition, "NOTE_EXPUNGED"),
+        Error::RequestIdReused => refusal(Code::InvalidArgument, "REQUEST_ID_REUSED"),
+        Error::NoteQuota(limit) => refusal(Code::ResourceExhausted, "NOTE_QUOTA").with("limit", limit.to_string()),
+        Error::ByteQuota(limit) => refusal(Code::ResourceExhausted, "BYTE_QUOTA").with("limit", limit.to_string()),
+        Error::EtagMismatch => refusal(Code::Aborted, "ETAG_MISMATCH"),
+        Error::NoteDeleted => refusal(Code::FailedPrecondition, "NOTE_DELETED"),
+        Error::NoteAlreadyLive => refusal(Code::AlreadyExists, "NOTE_ALREADY_LIVE"),
+        Error::NoteNotDeleted => refusal(Code::FailedPrecondition, "NOTE_NOT_DELETED"),
+        Error::PageTokenInvalid => refusal(Code::InvalidArgument, "PAGE_TOKEN_INVALID"),
+        Error::ResponseTooLarge => refusal(Code::InvalidArgument, "RESPONSE_TOO_LARGE"),
+        Error::InBatch { index, error } => refuse(error).with("index", index.to_string()),
+        Error::Overloaded => refusal(Code::ResourceExhausted, "OVERLOADED").retry_after(AFTER_OVERLOAD),
+        Error::StoreUnavailable(source) => {
+            tracing::warn!(error = %Causes(source), "the store is unavailable");
+            refusal(Code::Unavailable, "STORE_UNAVAILABLE").retry_after(AFTER_UNAVAILABILITY)
         }
-        .into_status()
+        Error::WriteContention(source) => {
+            tracing::warn!(error = %Causes(source), "a write lost against others every time");
+            refusal(Code::Aborted, "WRITE_CONTENTION")
+        }
+        Error::Fault(source) => {
+            tracing::error!(error = %Causes(source.as_ref()), "a call failed");
+            Refusal::internal(DOMAIN)
+        }
     }
 }
 
@@ -105,6 +110,10 @@ mod tests {
         check(Error::NoteAlreadyLive, Code::AlreadyExists, "NOTE_ALREADY_LIVE");
         check(Error::NoteNotDeleted, Code::FailedPrecondition, "NOTE_NOT_DELETED");
         check(Error::PageTokenInvalid, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
+        check(Error::ResponseTooLarge, Code::InvalidArgument, "RESPONSE_TOO_LARGE");
+        let third = Error::InBatch { index: 2, error: Box::new(Error::EtagMismatch) };
+        let third = check(third, Code::Aborted, "ETAG_MISMATCH").get_details_error_info().expect("checked");
+        assert_eq!(third.metadata["index"], "2");
         check(Malformed::OrderBy, Code::InvalidArgument, "ORDER_BY_INVALID");
         let violation = FieldViolation { field: "note.title".to_owned(), description: "is too long".to_owned() };
         let status = check(Malformed::Fields(vec![violation]), Code::InvalidArgument, "FIELD_INVALID");

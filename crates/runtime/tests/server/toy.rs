@@ -13,8 +13,10 @@ use authn::{AccessPolicy, Clock, Rule};
 use axum::routing::get;
 use proto::notes::v1::notes_service_server::{NotesService, NotesServiceServer};
 use proto::notes::v1::{
-    CreateNoteRequest, DeleteNoteRequest, EmptyTrashRequest, EmptyTrashResponse, ExpungeNoteRequest, GetNoteRequest,
-    GetUsageRequest, ListNotesRequest, ListNotesResponse, Note, UndeleteNoteRequest, UpdateNoteRequest, Usage,
+    BatchCreateNotesRequest, BatchCreateNotesResponse, BatchDeleteNotesRequest, BatchDeleteNotesResponse,
+    BatchGetNotesRequest, BatchGetNotesResponse, BatchUpdateNotesRequest, BatchUpdateNotesResponse, CreateNoteRequest,
+    DeleteNoteRequest, EmptyTrashRequest, EmptyTrashResponse, ExpungeNoteRequest, GetNoteRequest, GetUsageRequest,
+    ListNotesRequest, ListNotesResponse, Note, UndeleteNoteRequest, UpdateNoteRequest, Usage,
 };
 use runtime::config::Reader;
 use runtime::server::{Check, PeerAddress, Server, ServerConfig, Services};
@@ -216,6 +218,34 @@ impl NotesService for Behaviours {
 
     async fn empty_trash(&self, _request: Request<EmptyTrashRequest>) -> Result<Response<EmptyTrashResponse>, Status> {
         Ok(Response::new(EmptyTrashResponse::default()))
+    }
+
+    async fn batch_get_notes(
+        &self,
+        _request: Request<BatchGetNotesRequest>,
+    ) -> Result<Response<BatchGetNotesResponse>, Status> {
+        Ok(Response::new(BatchGetNotesResponse::default()))
+    }
+
+    async fn batch_create_notes(
+        &self,
+        _request: Request<BatchCreateNotesRequest>,
+    ) -> Result<Response<BatchCreateNotesResponse>, Status> {
+        Ok(Response::new(BatchCreateNotesResponse::default()))
+    }
+
+    async fn batch_update_notes(
+        &self,
+        _request: Request<BatchUpdateNotesRequest>,
+    ) -> Result<Response<BatchUpdateNotesResponse>, Status> {
+        Ok(Response::new(BatchUpdateNotesResponse::default()))
+    }
+
+    async fn batch_delete_notes(
+        &self,
+        _request: Request<BatchDeleteNotesRequest>,
+    ) -> Result<Response<BatchDeleteNotesResponse>, Status> {
+        Ok(Response::new(BatchDeleteNotesResponse::default()))
     }
 
     async fn get_usage(&self, _request: Request<GetUsageRequest>) -> Result<Response<Usage>, Status> {

@@ -110,14 +110,14 @@ async fn a_refusal_in_a_batch_does_not_touch_its_neighbours() {
         .await;
 
     created(&creations[0]);
-    assert!(matches!(creations[1], Creation::Exists));
+    assert!(matches!(creations[1], Creation::Refused(CreationRefused::Exists)));
     created(&creations[2]);
     assert!(matches!(creations[3], Creation::Repeated(id) if id == created(&first).id));
-    assert!(matches!(creations[4], Creation::RequestReused));
+    assert!(matches!(creations[4], Creation::Refused(CreationRefused::RequestReused)));
     created(&creations[5]);
-    assert!(matches!(creations[6], Creation::QuotaExceeded(QuotaExceeded::Notes(3))));
+    assert!(matches!(creations[6], Creation::Refused(CreationRefused::QuotaExceeded(QuotaExceeded::Notes(3)))));
     created(&creations[7]);
-    assert!(matches!(creations[8], Creation::Exists));
+    assert!(matches!(creations[8], Creation::Refused(CreationRefused::Exists)));
     let state = fixture.state(alice).await.expect("alice wrote");
     assert_eq!((state.note_count, state.change_seq), (4, 4), "what was refused left no gap");
 }
@@ -214,7 +214,7 @@ async fn a_request_that_was_refused_is_not_remembered() {
     let command = fixture.repeatable(request, written("12345"));
     let none = Quota { notes: 0, bytes: 0 };
     let refused = fixture.submit(alice, CreateNote { quota: none, ..command.clone() }).await;
-    assert!(matches!(refused, Creation::QuotaExceeded(_)), "{refused:?}");
+    assert!(matches!(refused, Creation::Refused(CreationRefused::QuotaExceeded(_))), "{refused:?}");
     created(&fixture.submit(alice, command).await);
 }
 
@@ -225,14 +225,14 @@ async fn the_quota_holds_to_the_note_and_to_the_byte_in_one_batch() {
     let command = |fields| CreateNote { quota, ..fixture.command(fields) };
     let (alice, bob) = (somebody(), somebody());
     let by_notes = fixture.batch((0..4).map(|_| (alice, command(titled("")))).collect()).await;
-    assert!(matches!(by_notes[3], Creation::QuotaExceeded(QuotaExceeded::Notes(3))));
+    assert!(matches!(by_notes[3], Creation::Refused(CreationRefused::QuotaExceeded(QuotaExceeded::Notes(3)))));
     for creation in &by_notes[..3] {
         created(creation);
     }
 
     let by_bytes = fixture.batch(["12345", "123456", "12345"].map(|text| (bob, command(written(text)))).into()).await;
     created(&by_bytes[0]);
-    assert!(matches!(by_bytes[1], Creation::QuotaExceeded(QuotaExceeded::Bytes(10))));
+    assert!(matches!(by_bytes[1], Creation::Refused(CreationRefused::QuotaExceeded(QuotaExceeded::Bytes(10)))));
     created(&by_bytes[2]);
     assert_eq!(fixture.state(bob).await.expect("bob wrote").bytes, 10);
 }

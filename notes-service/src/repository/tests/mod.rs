@@ -1,5 +1,6 @@
 //! What the repository promises, on the engine that `TEST_POSTGRES_URL` chooses.
 
+mod batches;
 mod changes;
 mod creations;
 mod lists;
@@ -19,7 +20,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect 
 use uuid::Uuid;
 
 use super::entity::{note, note_body, owner_state, tombstone};
-use super::{Batching, Changed, CreateNote, Creation, Decision, NewId, NoteRepository};
+use super::{Batching, Changed, CreateNote, Creation, CreationRefused, Decision, NewId, NoteRepository};
 use crate::domain::{
     Content, Etag, Note, NoteFields, NoteId, NotePatch, OwnerState, Quota, QuotaExceeded, Title, Update,
 };

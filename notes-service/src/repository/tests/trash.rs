@@ -102,7 +102,7 @@ async fn an_expunged_note_is_gone_with_its_body_and_its_id_is_remembered() {
     fixture.check_counters(alice, &[&other]).await;
     assert_eq!(fixture.state(alice).await.expect("alice wrote").change_seq, 4);
 
-    assert!(matches!(fixture.make_with_id(alice, note.id).await, Creation::Expunged));
+    assert!(matches!(fixture.make_with_id(alice, note.id).await, Creation::Refused(CreationRefused::Expunged)));
     assert!(matches!(fixture.make_with_id(bob, note.id).await, Creation::Created(_)), "that is Alice's matter");
 }
 
@@ -147,7 +147,7 @@ async fn an_emptied_trash_is_gone_at_once_for_every_way_to_a_note() {
         assert!(matches!(fixture.trash(alice, *id).await, Changed::Missing));
         assert!(matches!(fixture.restore(alice, *id).await, Changed::Missing));
         assert!(matches!(fixture.expunge(alice, *id).await, Changed::Missing));
-        assert!(matches!(fixture.make_with_id(alice, *id).await, Creation::Expunged));
+        assert!(matches!(fixture.make_with_id(alice, *id).await, Creation::Refused(CreationRefused::Expunged)));
     }
     let later = fixture.create(alice, written("later")).await;
     let later = done(fixture.trash(alice, later.id).await);
@@ -166,7 +166,7 @@ async fn an_emptied_trash_is_gone_at_once_for_every_way_to_a_note() {
     assert_eq!(fixture.count::<note::Entity>().await, 3);
     assert_eq!(fixture.count::<note_body::Entity>().await, 3);
     fixture.check_counters(alice, &[&live, &later]).await;
-    assert!(matches!(fixture.make_with_id(alice, emptied[0]).await, Creation::Expunged));
+    assert!(matches!(fixture.make_with_id(alice, emptied[0]).await, Creation::Refused(CreationRefused::Expunged)));
     assert_eq!(fixture.found(alice, later.id).await, Some(later));
 }
 
@@ -185,7 +185,7 @@ async fn a_note_goes_when_its_purge_time_has_come_and_not_before() {
     assert_eq!(fixture.purge(RETENTION + Duration::from_secs(1), 10).await, 1);
     assert_eq!(fixture.found(alice, note.id).await, None);
     fixture.check_counters(alice, &[&live, &back]).await;
-    assert!(matches!(fixture.make_with_id(alice, note.id).await, Creation::Expunged));
+    assert!(matches!(fixture.make_with_id(alice, note.id).await, Creation::Refused(CreationRefused::Expunged)));
     assert_eq!(fixture.purge(RETENTION + Duration::from_secs(1), 10).await, 0, "nobody is due any more");
 }
 

@@ -78,6 +78,18 @@ async fn make_and_remove_at_random(fixture: &Fixture, owner: Subject, seed: u64)
         match dice.roll(20) {
             0 => drop(fixture.empty_trash(owner).await),
             1 => drop(fixture.purge(Duration::ZERO, 3).await),
+            2 => {
+                let batch = fixture.create_together(owner, vec![written("together"), written("with another")]).await;
+                made.extend(batch.iter().map(|note| note.id));
+                notes.extend(batch);
+            }
+            3 => {
+                // All or none: somebody may have emptied the trash, or the note is in it.
+                let ids: Vec<_> = notes.iter().take(3).map(|note| note.id).collect();
+                if let Some(changed) = fixture.trash_together(owner, ids).await {
+                    notes.splice(..changed.len(), changed);
+                }
+            }
             _ => {}
         }
         let note = notes.swap_remove(dice.roll(notes.len()));

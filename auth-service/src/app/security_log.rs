@@ -100,7 +100,7 @@ mod tests {
     use serde_json::Value;
     use tracing::Level;
 
-    use super::super::testing::{Fixture, PASSWORD};
+    use super::super::testing::{Fixture, GRACE, PASSWORD};
 
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
@@ -151,6 +151,8 @@ mod tests {
         let _ = fixture.login("alice@example.com", "a loud teapot!").await;
         let _ = fixture.login("nobody@example.com", PASSWORD).await;
         let second = fixture.refresh(&alice.tokens).await.expect("rotated");
+        let third = fixture.refresh(&second).await.expect("rotated");
+        fixture.clock.advance(2 * GRACE);
         let _ = fixture.refresh(&alice.tokens).await;
         let other = fixture.login("alice@example.com", PASSWORD).await.expect("logged in");
         fixture.app.logout(other.tokens.refresh.expose()).await.expect("ended");
@@ -167,6 +169,7 @@ mod tests {
                 ["authn_token_created", account, session, ""],
                 ["authn_login_fail", account, "", "wrong_password"],
                 ["authn_login_fail", "", "", "unknown_email"],
+                ["authn_token_created", account, session, ""],
                 ["authn_token_created", account, session, ""],
                 ["authn_token_revoked", account, session, "reuse"],
                 ["authn_token_reuse", account, session, ""],
@@ -186,6 +189,7 @@ mod tests {
             alice.tokens.access.as_str(),
             alice.tokens.refresh.expose(),
             second.refresh.expose(),
+            third.refresh.expose(),
         ] {
             assert!(!text.contains(secret), "{secret}");
         }

@@ -172,7 +172,7 @@ mod tests {
                 ["authn_token_created", account, session, ""],
                 ["authn_token_created", account, session, ""],
                 ["authn_token_revoked", account, session, "reuse"],
-                ["authn_token_reuse", account, session, ""],
+                ["authn_token_reuse", account, session, "stale_lineage"],
                 ["authn_login_success", account, another, ""],
                 ["authn_token_created", account, another, ""],
                 ["authn_token_revoked", account, another, "logout"],

@@ -8,7 +8,9 @@ use runtime::database::DatabaseConfig;
 use runtime::server::ServerConfig;
 
 use crate::crypto::{HashingSettings, KeyBits, MAX_ITERATIONS, MAX_MEMORY_KIB};
-use crate::domain::{EmailRules, LEAST_MIN_CODE_POINTS, MAX_PASSWORD_BYTES, PasswordRules, SessionLimits};
+use crate::domain::{
+    EmailRules, LEAST_MIN_CODE_POINTS, MAX_ACCESS_TOKEN_TTL, MAX_PASSWORD_BYTES, PasswordRules, SessionLimits,
+};
 
 /// Longest request message, in bytes.
 pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -162,7 +164,7 @@ impl TokenConfig {
             ttl: reader.duration(
                 "token.access_ttl",
                 5 * MINUTE,
-                10 * SECOND..=10 * MINUTE,
+                10 * SECOND..=MAX_ACCESS_TOKEN_TTL,
                 "How long an access token lives; verifiers accept at most 10 minutes.",
             ),
             leeway: reader.duration(

@@ -35,8 +35,6 @@ use self::rpc::{Published, Rules};
 
 /// Longest wait for the store to say that it is ready.
 const READY_WITHIN: Duration = Duration::from_secs(1);
-/// Longest life of an access token that this service accepts, whoever configured it.
-const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -109,7 +107,9 @@ impl runtime::command::Service for AuthService {
 
     async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let app = self.app;
-        let forgetting = tokio::spawn(async move { app.keep_forgetting_sessions().await });
+        let forgetting = tokio::spawn(async move {
+            tokio::join!(app.keep_forgetting_sessions(), app.keep_forgetting_revocations());
+        });
         self.server.serve(shutdown).await;
         forgetting.abort();
         self.database.close().await;
@@ -157,7 +157,7 @@ fn verifier_config(config: &Config) -> VerifierConfig {
         issuer: config.token.issuer.clone(),
         audience: config.token.audience.clone(),
         leeway: config.token.leeway,
-        max_lifetime: MAX_TOKEN_LIFETIME,
+        max_lifetime: domain::MAX_ACCESS_TOKEN_TTL,
         remembered_tokens: config.token.remembered,
     }
 }

@@ -3,6 +3,7 @@
 mod admit;
 mod change_password;
 mod delete_account;
+mod forget_revocations;
 mod forget_sessions;
 mod login;
 mod logout;

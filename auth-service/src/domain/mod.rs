@@ -8,6 +8,7 @@ mod line;
 mod origin;
 mod password;
 mod refresh_token;
+mod revocation;
 mod rotation;
 mod session;
 
@@ -22,6 +23,7 @@ pub use password::{
     PresentedPassword,
 };
 pub use refresh_token::{HeaderCheck, Mac, MalformedToken, PresentedToken, RefreshToken, TokenHeader};
+pub use revocation::{MAX_ACCESS_TOKEN_TTL, Revocation};
 pub use rotation::{REMEMBERED_ROTATIONS, Reuse, Rotation, RotationTimes};
 pub use session::{ClientLabel, Generation, Nonce, RevokeReason, Session, SessionKey, SessionLimits};
 

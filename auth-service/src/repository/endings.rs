@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::accounts::{number, state_name};
 use super::entity::{account, email_claim, outbox, session};
+use super::revocations::{raise_version, record};
 use super::sessions::{advance, end};
 use super::{Repository, RepositoryError};
-use crate::domain::{Account, AccountId, AccountState, PasswordHash, RevokeReason, Session, SessionKey};
+use crate::domain::{Account, AccountId, AccountState, PasswordHash, Revocation, RevokeReason, Session, SessionKey};
 
 /// What an account has from a change of its password on.
 #[derive(Clone, Debug)]
@@ -35,6 +36,7 @@ impl Repository {
         at: SystemTime,
     ) -> Result<Option<u64>, RepositoryError> {
         let version = number(new.token_version)?;
+        let revoked = Revocation::Subject { account: own.key.account, minimum_version: new.token_version };
         let change = account::Entity::update_many()
             .col_expr(account::Column::PasswordHash, Expr::value(new.hash.as_phc()))
             .col_expr(account::Column::TokenVersion, Expr::value(version))
@@ -42,10 +44,11 @@ impl Repository {
             .filter(account::Column::State.eq(state_name(AccountState::Active)))
             .filter(account::Column::TokenVersion.eq(version - 1));
         let advance = advance(own)?;
-        let end_others = end(own.key.account.as_uuid(), RevokeReason::PasswordChange, to_micros(at))
+        let end_others = end(own.key.account, RevokeReason::PasswordChange, at)
             .filter(session::Column::Sid.ne(own.key.session.as_uuid()));
         let changed = self.database.write(move |transaction| {
             let (change, advance, end_others) = (change.clone(), advance.clone(), end_others.clone());
+            let revoked = revoked.clone();
             Box::pin(async move {
                 // The account comes first: a login that is under way holds it until its session is there to be ended.
                 let changed = change.exec(transaction).await?.rows_affected == 1
@@ -53,10 +56,16 @@ impl Repository {
                 if !changed {
                     return Ok(Outcome::Rollback(None));
                 }
+                // That covers the others too, and the tokens that this session has had.
+                record(transaction, &[revoked], at).await?;
                 Ok(Outcome::Commit(Some(end_others.exec(transaction).await?.rows_affected)))
             })
         });
-        Ok(changed.await?)
+        let changed = changed.await?;
+        if changed.is_some() {
+            self.ring();
+        }
+        Ok(changed)
     }
 
     /// Ends all sessions of an account but this one. Returns how many.
@@ -69,13 +78,8 @@ impl Repository {
         reason: RevokeReason,
         at: SystemTime,
     ) -> Result<u64, RepositoryError> {
-        let end_others =
-            end(own.account.as_uuid(), reason, to_micros(at)).filter(session::Column::Sid.ne(own.session.as_uuid()));
-        let ended = self.database.write(move |transaction| {
-            let end_others = end_others.clone();
-            Box::pin(async move { Ok(Outcome::Commit(end_others.exec(transaction).await?.rows_affected)) })
-        });
-        Ok(ended.await?)
+        let end_others = end(own.account, reason, at).filter(session::Column::Sid.ne(own.session.as_uuid()));
+        self.end_each(end_others, own.account, at).await
     }
 
     /// Ends all sessions of an account and raises its token version, which ends its access tokens. Returns how many.
@@ -88,18 +92,21 @@ impl Repository {
         reason: RevokeReason,
         at: SystemTime,
     ) -> Result<u64, RepositoryError> {
-        let raise = account::Entity::update_many()
-            .col_expr(account::Column::TokenVersion, Expr::col(account::Column::TokenVersion).add(1))
-            .filter(account::Column::AccountId.eq(account.as_uuid()));
-        let end_all = end(account.as_uuid(), reason, to_micros(at));
+        let raise = account::Entity::update_many().filter(account::Column::AccountId.eq(account.as_uuid()));
+        let end_all = end(account, reason, at);
         let ended = self.database.write(move |transaction| {
             let (raise, end_all) = (raise.clone(), end_all.clone());
             Box::pin(async move {
-                raise.exec(transaction).await?;
+                // An account that is gone has taken its sessions along.
+                if !raise_version(transaction, raise, account, at).await? {
+                    return Ok(Outcome::Rollback(0));
+                }
                 Ok(Outcome::Commit(end_all.exec(transaction).await?.rows_affected))
             })
         });
-        Ok(ended.await?)
+        let ended = ended.await?;
+        self.ring();
+        Ok(ended)
     }
 
     /// Deletes an account, and with it its sessions and its claim on the address, and puts the fact as `event` into the
@@ -114,6 +121,7 @@ impl Repository {
         at: SystemTime,
     ) -> Result<bool, RepositoryError> {
         let (id, version) = (account.id.as_uuid(), number(account.token_version)?);
+        let revoked = Revocation::Subject { account: account.id, minimum_version: account.token_version + 1 };
         let row = outbox::ActiveModel {
             event_id: Set(event),
             kind: Set(outbox::ACCOUNT_DELETED.to_owned()),
@@ -122,7 +130,7 @@ impl Repository {
             created_at: Set(to_micros(at)),
         };
         let deleted = self.database.write(move |transaction| {
-            let row = row.clone();
+            let (row, revoked) = (row.clone(), revoked.clone());
             Box::pin(async move {
                 // Its sessions go with it, by their foreign key.
                 let deleted = account::Entity::delete_many()
@@ -136,10 +144,15 @@ impl Repository {
                 let claims = email_claim::Entity::delete_many().filter(email_claim::Column::AccountId.eq(id));
                 claims.exec(transaction).await?;
                 outbox::Entity::insert(row).exec_without_returning(transaction).await?;
+                record(transaction, &[revoked], at).await?;
                 Ok(Outcome::Commit(true))
             })
         });
-        Ok(deleted.await?)
+        let deleted = deleted.await?;
+        if deleted {
+            self.ring();
+        }
+        Ok(deleted)
     }
 
     /// Looks at the next `page` sessions after this one, in the order of their keys, and removes those that ended

@@ -4,11 +4,14 @@ mod accounts;
 mod endings;
 mod entity;
 mod migration;
+mod revocations;
 mod sessions;
+mod switches;
 #[cfg(test)]
 mod tests;
 
 use runtime::database::{Database, DatabaseConfig, DatabaseError};
+use tokio::sync::watch;
 
 pub(crate) use self::accounts::Registration;
 pub(crate) use self::endings::NewPassword;
@@ -19,6 +22,8 @@ pub(crate) use self::sessions::{AcceptedLogin, Beginning};
 #[derive(Clone, Debug)]
 pub(crate) struct Repository {
     database: Database,
+    /// Counts the commits of this process after which verifiers have something new to refuse.
+    doorbell: watch::Sender<u64>,
 }
 
 /// Why the store could not do its work. A missing row is none of these.
@@ -43,7 +48,7 @@ impl Repository {
     /// # Errors
     /// As [`Database::open`].
     pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
-        Ok(Self { database: Database::open::<Migrator>(config).await? })
+        Ok(Self { database: Database::open::<Migrator>(config).await?, doorbell: watch::Sender::new(0) })
     }
 
     /// Brings the store's schema up to date, whatever the settings say of doing so at start.

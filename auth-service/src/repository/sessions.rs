@@ -7,10 +7,10 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select, UpdateMany,
 };
-use uuid::Uuid;
 
 use super::accounts::{account_of, number, state_name};
 use super::entity::{account, session};
+use super::revocations::end_each;
 use super::{Repository, RepositoryError};
 use crate::domain::{
     Account, AccountId, AccountState, ClientLabel, Generation, Nonce, Origin, PasswordHash, RevokeReason,
@@ -54,8 +54,7 @@ impl Repository {
         most: u64,
     ) -> Result<Beginning, RepositoryError> {
         let row = row_of(begun)?;
-        let account = begun.key.account.as_uuid();
-        let at = to_micros(begun.created_at);
+        let (key, begun_at) = (begun.key, begun.created_at);
         let version = number(login.token_version)?;
         let superfluous =
             live_of(begun.key.account, begun.created_at).offset(most.saturating_sub(1)).limit(MOST_EVICTED);
@@ -63,8 +62,8 @@ impl Repository {
             let (row, rehashed, superfluous) = (row.clone(), login.rehashed.clone(), superfluous.clone());
             Box::pin(async move {
                 let still_good = account::Entity::update_many()
-                    .col_expr(account::Column::LastLoginAt, Expr::value(at))
-                    .filter(account::Column::AccountId.eq(account))
+                    .col_expr(account::Column::LastLoginAt, Expr::value(to_micros(begun_at)))
+                    .filter(account::Column::AccountId.eq(key.account.as_uuid()))
                     .filter(account::Column::State.eq(state_name(AccountState::Active)))
                     .filter(account::Column::TokenVersion.eq(version))
                     .exec(transaction)
@@ -75,7 +74,7 @@ impl Repository {
                 if let Some((old, new)) = rehashed {
                     account::Entity::update_many()
                         .col_expr(account::Column::PasswordHash, Expr::value(new.as_phc()))
-                        .filter(account::Column::AccountId.eq(account))
+                        .filter(account::Column::AccountId.eq(key.account.as_uuid()))
                         .filter(account::Column::PasswordHash.eq(old.as_phc()))
                         .exec(transaction)
                         .await?;
@@ -83,15 +82,19 @@ impl Repository {
                 let superfluous = superfluous.all(transaction).await?;
                 let mut evicted = 0;
                 if !superfluous.is_empty() {
-                    let ended = end(account, RevokeReason::Evicted, at)
+                    let end = end(key.account, RevokeReason::Evicted, begun_at)
                         .filter(session::Column::Sid.is_in(superfluous.iter().map(|row| row.sid)));
-                    evicted = ended.exec(transaction).await?.rows_affected;
+                    evicted = end_each(transaction, end, key.account, begun_at).await?;
                 }
                 session::Entity::insert(row).exec_without_returning(transaction).await?;
                 Ok(Outcome::Commit(Beginning::Begun { evicted }))
             })
         });
-        Ok(stored.await?)
+        let stored = stored.await?;
+        if matches!(stored, Beginning::Begun { evicted: 1.. }) {
+            self.ring();
+        }
+        Ok(stored)
     }
 
     /// A session and the account that it belongs to.
@@ -158,13 +161,8 @@ impl Repository {
         reason: RevokeReason,
         at: SystemTime,
     ) -> Result<bool, RepositoryError> {
-        let end =
-            end(key.account.as_uuid(), reason, to_micros(at)).filter(session::Column::Sid.eq(key.session.as_uuid()));
-        let revoked = self.database.write(move |transaction| {
-            let end = end.clone();
-            Box::pin(async move { Ok(Outcome::Commit(end.exec(transaction).await?.rows_affected == 1)) })
-        });
-        Ok(revoked.await?)
+        let end = end(key.account, reason, at).filter(session::Column::Sid.eq(key.session.as_uuid()));
+        Ok(self.end_each(end, key.account, at).await? == 1)
     }
 
     /// The sessions of an account that go on at this moment, the latest used first.
@@ -183,11 +181,11 @@ impl Repository {
 }
 
 /// Ends the sessions of an account that are not ended by decision already; the caller says which.
-pub(super) fn end(account: Uuid, reason: RevokeReason, at: i64) -> UpdateMany<session::Entity> {
+pub(super) fn end(account: AccountId, reason: RevokeReason, at: SystemTime) -> UpdateMany<session::Entity> {
     session::Entity::update_many()
-        .col_expr(session::Column::RevokedAt, Expr::value(at))
+        .col_expr(session::Column::RevokedAt, Expr::value(to_micros(at)))
         .col_expr(session::Column::RevokeReason, Expr::value(reason.name()))
-        .filter(session::Column::AccountId.eq(account))
+        .filter(session::Column::AccountId.eq(account.as_uuid()))
         .filter(session::Column::RevokedAt.is_null())
 }
 

@@ -9,10 +9,11 @@ use runtime::testing::Store;
 use sea_orm::ConnectionTrait as _;
 use uuid::Uuid;
 
+use super::revocations::record;
 use super::{AcceptedLogin, Beginning, Registration, Repository};
 use crate::domain::{
     Account, AccountId, AccountState, ClientLabel, DisplayName, Email, EmailKey, EmailRules, Generation, Nonce, Origin,
-    PasswordHash, RevokeReason, Rotation, Session, SessionKey, SessionLimits,
+    PasswordHash, Revocation, RevokeReason, Rotation, Session, SessionKey, SessionLimits,
 };
 
 const LIMITS: SessionLimits = SessionLimits {
@@ -284,6 +285,12 @@ async fn the_schema_refuses_what_no_rule_allows() {
         "UPDATE accounts SET token_version = 0",
         "UPDATE accounts SET state = NULL",
         "UPDATE email_claims SET email_key = ''",
+        "INSERT INTO revocations (kind, created_at, expires_at) VALUES ('whim', 1, 2)",
+        "INSERT INTO revocations (kind, created_at, expires_at) VALUES ('session', 1, 2)",
+        "INSERT INTO revocations (kind, created_at, expires_at) VALUES ('subject', 1, 2)",
+        "INSERT INTO revocations (kind, created_at, expires_at) VALUES ('key', 1, 2)",
+        "INSERT INTO revocations (kind, kid, created_at, expires_at) VALUES ('all', 'a', 1, 2)",
+        "INSERT INTO revocations (kind, created_at, expires_at) VALUES ('all', 2, 1)",
     ] {
         let work = fixture.repository.database().write(move |transaction| {
             Box::pin(async move { transaction.execute_unprepared(sql).await.map(Outcome::Commit) })
@@ -291,6 +298,27 @@ async fn the_schema_refuses_what_no_rule_allows() {
         assert!(work.await.is_err(), "{sql}");
     }
     fixture.execute("UPDATE sessions SET generation = 2, barrier_generation = 2").await;
+    fixture.execute("INSERT INTO revocations (kind, created_at, expires_at) VALUES ('all', 1, 2)").await;
+}
+
+#[tokio::test]
+async fn a_revocation_of_every_kind_is_kept_in_the_order_in_which_they_came() {
+    let fixture = Fixture::start().await;
+    let (account, session) = (AccountId::from_uuid(Uuid::new_v4()), SessionId::from_uuid(Uuid::new_v4()));
+    let all = [
+        Revocation::Subject { account, minimum_version: 7 },
+        Revocation::All,
+        Revocation::Session { account, session },
+        Revocation::Key { kid: "a-key".to_owned() },
+    ];
+    for revocation in all.clone() {
+        let work = fixture.repository.database().write(move |transaction| {
+            let revocation = revocation.clone();
+            Box::pin(async move { record(transaction, &[revocation], now()).await.map(Outcome::Commit) })
+        });
+        work.await.expect("written");
+    }
+    assert_eq!(fixture.repository.revocations().await, all);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod model;
 mod refresh;
+mod revocations;
 mod sessions;
 
 use std::sync::Arc;

@@ -3,4 +3,5 @@
 pub(super) mod account;
 pub(super) mod email_claim;
 pub(super) mod outbox;
+pub(super) mod revocation;
 pub(super) mod session;

@@ -7,6 +7,7 @@ mod m0002_make_email_claims;
 mod m0003_make_sessions;
 mod m0004_make_outbox;
 mod m0005_index_by_account;
+mod m0007_make_revocations;
 
 /// Brings the store of this service up to date.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_make_sessions::Migration),
             Box::new(m0004_make_outbox::Migration),
             Box::new(m0005_index_by_account::Migration),
+            Box::new(m0007_make_revocations::Migration),
         ]
     }
 }

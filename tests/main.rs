@@ -23,6 +23,7 @@ mod foreign_ids;
 mod tokens;
 
 // From outside.
+mod authctl;
 mod browser;
 mod operations;
 mod programs;

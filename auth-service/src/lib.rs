@@ -2,12 +2,13 @@
 //!
 //! Begin with `app`, the list of what the service does, one file per use case. Beneath it [`domain`] decides,
 //! `crypto` hashes, signs and proves, `repository` stores; above it `rpc` translates the contracts of `auth.v1`.
-//! [`Config`] has every setting, and [`AuthService`] wires it all together.
+//! [`Config`] has every setting, and [`AuthService`] wires it all together. [`authctl`] is the operator's command line.
 //!
 //! What is deliberately not here: sending mail, a full OAuth 2 or OpenID provider, and the verification of tokens,
 //! which is the library `authn`, so that any service can do it.
 
 mod app;
+pub mod authctl;
 mod config;
 mod crypto;
 pub mod domain;

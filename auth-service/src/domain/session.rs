@@ -52,6 +52,8 @@ pub enum RevokeReason {
     Evicted,
     /// One of its spent refresh tokens came back: two parties hold it (RFC 9700 §4.14.2).
     Reuse,
+    /// An operator ended it.
+    Operator,
 }
 
 /// One login on one device. Its refresh tokens, numbered by generation, are its family.
@@ -196,7 +198,8 @@ impl ClientLabel {
 
 impl RevokeReason {
     /// Every reason.
-    const ALL: [Self; 5] = [Self::Logout, Self::SignOut, Self::PasswordChange, Self::Evicted, Self::Reuse];
+    const ALL: [Self; 6] =
+        [Self::Logout, Self::SignOut, Self::PasswordChange, Self::Evicted, Self::Reuse, Self::Operator];
 
     /// Its name in the store and in logs.
     #[must_use]
@@ -207,6 +210,7 @@ impl RevokeReason {
             Self::PasswordChange => "password_change",
             Self::Evicted => "evicted",
             Self::Reuse => "reuse",
+            Self::Operator => "operator",
         }
     }
 

@@ -73,6 +73,16 @@ impl Repository {
         row.map(|row| Ok((account_of(&row)?, PasswordHash::from_phc(row.password_hash)))).transpose()
     }
 
+    /// The account with this id.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn find_account(&self, id: AccountId) -> Result<Option<Account>, RepositoryError> {
+        let find = account::Entity::find_by_id(id.as_uuid());
+        let row = self.database.read(move |connection| Box::pin(find.one(connection))).await?;
+        row.as_ref().map(account_of).transpose()
+    }
+
     /// The hash of the password of an account, as long as its token version is this one.
     ///
     /// # Errors

@@ -51,6 +51,14 @@ impl Repository {
         Ok(Self { database: Database::open::<Migrator>(config).await?, doorbell: watch::Sender::new(0) })
     }
 
+    /// Opens the store of a running service, for an operator.
+    ///
+    /// # Errors
+    /// As [`Database::join`].
+    pub(crate) async fn join(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
+        Ok(Self { database: Database::join::<Migrator>(config).await?, doorbell: watch::Sender::new(0) })
+    }
+
     /// Brings the store's schema up to date, whatever the settings say of doing so at start.
     ///
     /// # Errors
@@ -75,17 +83,6 @@ impl Repository {
             (row.kind, crate::domain::AccountId::from_uuid(row.account_id), row.token_version)
         };
         rows.expect("read").into_iter().map(word).collect()
-    }
-
-    /// The account with this id.
-    pub(crate) async fn find_account(
-        &self,
-        id: crate::domain::AccountId,
-    ) -> Result<Option<crate::domain::Account>, RepositoryError> {
-        use sea_orm::EntityTrait as _;
-        let find = entity::account::Entity::find_by_id(id.as_uuid());
-        let row = self.database.read(move |connection| Box::pin(find.one(connection))).await?;
-        row.as_ref().map(accounts::account_of).transpose()
     }
 
     /// Does to the store what an operator or an accident might do.

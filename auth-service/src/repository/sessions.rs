@@ -116,6 +116,16 @@ impl Repository {
         rows.map(|(session, account)| Ok((session_of(session)?, account_of(&account)?))).transpose()
     }
 
+    /// The full key of the session with this id. Looks through all sessions: for operators, not for calls.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn find_session_key(&self, session: SessionId) -> Result<Option<SessionKey>, RepositoryError> {
+        let find = session::Entity::find().filter(session::Column::Sid.eq(session.as_uuid()));
+        let row = self.database.read(move |connection| Box::pin(find.one(connection))).await?;
+        Ok(row.map(|row| SessionKey { account: AccountId::from_uuid(row.account_id), session }))
+    }
+
     /// Moves a session on to `next`, by compare-and-swap in one statement. Returns whether it did: not if another was
     /// faster, nor if the session was revoked meanwhile.
     ///

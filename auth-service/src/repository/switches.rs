@@ -10,7 +10,6 @@ use super::revocations::raise_version;
 use super::{Repository, RepositoryError};
 use crate::domain::{AccountId, AccountState};
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the operator's program, which is not there yet"))]
 impl Repository {
     /// Switches an account off and raises its token version, which ends its access tokens; its sessions yield nothing
     /// until it is switched on again. Returns whether it did: not if it was off before, or is not there.

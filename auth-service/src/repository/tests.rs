@@ -271,6 +271,16 @@ async fn a_revoked_session_is_never_moved_on_and_keeps_its_first_reason() {
 }
 
 #[tokio::test]
+async fn an_operator_finds_a_session_by_its_id_alone() {
+    let fixture = Fixture::start().await;
+    let alice = fixture.registered("alice@example.com").await;
+    let begun = fixture.logged_in(&alice).await;
+    let find = |session| fixture.repository.find_session_key(session);
+    assert_eq!(find(begun.key.session).await.expect("read"), Some(begun.key));
+    assert_eq!(find(SessionId::from_uuid(Uuid::new_v4())).await.expect("read"), None);
+}
+
+#[tokio::test]
 async fn the_schema_refuses_what_no_rule_allows() {
     let fixture = Fixture::start().await;
     let alice = fixture.registered("alice@example.com").await;

@@ -140,9 +140,12 @@ fn read_settings<S: Service>(file: Option<&std::path::Path>) -> Result<Reader, B
         }
         None => None,
     };
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Reader::new(S::PREFIX, text.as_deref(), environment).map_err(|error: ConfigError| error.into())
+    Reader::new(S::PREFIX, text.as_deref(), environment()).map_err(|error: ConfigError| error.into())
+}
+
+/// The environment, for a [`Reader`].
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn serve<S: Service>(config: S::Config, log: LogConfig) -> Result<(), BoxError> {

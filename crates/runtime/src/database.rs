@@ -72,6 +72,18 @@ impl Database {
         }
     }
 
+    /// Opens the store of a running service for an operator's program: nothing is made and nothing migrated. On SQLite
+    /// it does so beside the process that has the file, whose lock is left alone: each waits while the other writes.
+    ///
+    /// # Errors
+    /// If there is no such store, if it cannot be reached at once, or if its schema is not the one of this program.
+    pub async fn join<M: MigratorTrait + 'static>(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
+        match config.engine()? {
+            Engine::Sqlite => Ok(Self(Store::Sqlite(Arc::new(Sqlite::join::<M>(config).await?)))),
+            Engine::Postgres => Ok(Self(Store::Postgres(Postgres::join::<M>(config).await?))),
+        }
+    }
+
     /// Brings the schema up to date, whatever `database.migrate_on_start` says, and returns.
     ///
     /// # Errors

@@ -68,24 +68,7 @@ enum State {
 
 impl Postgres {
     pub(super) async fn open<M: MigratorTrait + 'static>(config: &DatabaseConfig) -> Result<Arc<Self>, DatabaseError> {
-        let options = options(config)?;
-        let bounds = Bounds {
-            size: config.connections,
-            wait: config.acquire_timeout,
-            lifetime: config.max_lifetime,
-            doubt_after: DOUBT_AFTER,
-            work: config.work_timeout,
-        };
-        let store = Arc::new(Self {
-            config: config.clone(),
-            pool: Pool::new(bounds, connector(config, sessions(config, &options))),
-            probe: Probe::new(connector(config, options.clone())),
-            options,
-            state: watch::Sender::new(State::Starting),
-            suspect: Arc::default(),
-            closed: CancellationToken::new(),
-            commits: Arc::default(),
-        });
+        let store = Self::new(config)?;
         if let Err(error) = store.look::<M>().await {
             if matches!(error, DatabaseError::Fault(_)) {
                 return Err(error);
@@ -98,6 +81,35 @@ impl Postgres {
         }
         tokio::spawn(watch::<M>(Arc::downgrade(&store), Arc::clone(&store.suspect), store.closed.clone()));
         Ok(store)
+    }
+
+    /// Opens a store that is there and in order now, or says why not.
+    pub(super) async fn join<M: MigratorTrait + 'static>(config: &DatabaseConfig) -> Result<Arc<Self>, DatabaseError> {
+        let store = Self::new(config)?;
+        bring_up::<M>(&store.config, &store.options, false).await?;
+        store.goes([State::Starting], State::Ready);
+        Ok(store)
+    }
+
+    fn new(config: &DatabaseConfig) -> Result<Arc<Self>, DatabaseError> {
+        let options = options(config)?;
+        let bounds = Bounds {
+            size: config.connections,
+            wait: config.acquire_timeout,
+            lifetime: config.max_lifetime,
+            doubt_after: DOUBT_AFTER,
+            work: config.work_timeout,
+        };
+        Ok(Arc::new(Self {
+            config: config.clone(),
+            pool: Pool::new(bounds, connector(config, sessions(config, &options))),
+            probe: Probe::new(connector(config, options.clone())),
+            options,
+            state: watch::Sender::new(State::Starting),
+            suspect: Arc::default(),
+            closed: CancellationToken::new(),
+            commits: Arc::default(),
+        }))
     }
 
     pub(super) async fn read<T, W>(&self, around: Option<Around>, work: W) -> Result<T, DatabaseError>

@@ -50,14 +50,33 @@ impl Sqlite {
         let lock = lock(&path)?;
         make_file(&path).await?;
         prepare::<M>(config, &path, migrate).await?;
-        let reading = options(config, &path).pragma("query_only", "on");
+        Self::connect(config, &path, Some(lock)).await
+    }
+
+    /// Opens a file that another process may have open, without its lock, and changes nothing about the file itself.
+    pub(super) async fn join<M: MigratorTrait + 'static>(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
+        let path = config.sqlite_path()?;
+        let named = |error: std::io::Error| DatabaseError::fault(format!("{}: {error}", path.display()));
+        let path = path.canonicalize().map_err(named)?;
+        let first = mapper(options(config, &path)).await.map_err(|error| damaged(&path, error))?;
+        let checked = match check_engine(&first).await {
+            Ok(()) => schema::check::<M>(&first).await.and_then(|standing| standing.check()),
+            Err(error) => Err(error),
+        };
+        first.close().await.map_err(DatabaseError::from_db_err)?;
+        checked?;
+        Self::connect(config, &path, None).await
+    }
+
+    async fn connect(config: &DatabaseConfig, path: &Path, lock: Option<File>) -> Result<Self, DatabaseError> {
+        let reading = options(config, path).pragma("query_only", "on");
         let readers = Pool::new(bounds(config), connector(reading.clone()));
         let probe = Probe::new(connector(reading));
         readers.fill().await.map_err(DatabaseError::from_db_err)?;
-        let connect = connector(options(config, &path));
+        let connect = connector(options(config, path));
         let writer = connect().await.map_err(DatabaseError::from_db_err)?;
         let lane = Lane::start(writer, connect, config);
-        Ok(Self { readers, probe, lane, lock: Mutex::new(Some(lock)) })
+        Ok(Self { readers, probe, lane, lock: Mutex::new(lock) })
     }
 
     pub(super) async fn read<T, W>(&self, around: Option<Around>, work: W) -> Result<T, DatabaseError>

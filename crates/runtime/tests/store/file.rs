@@ -7,7 +7,7 @@ use runtime::testing::Store;
 use sea_orm::ConnectionTrait as _;
 
 use crate::child::Process;
-use crate::migrations::{Migrator, ids, insert, open, write};
+use crate::migrations::{Migrator, Newer, ids, insert, open, write};
 
 fn path(store: &Store) -> PathBuf {
     PathBuf::from(store.url().strip_prefix("sqlite://").expect("a file"))
@@ -150,4 +150,25 @@ async fn a_url_that_names_no_file_is_refused() {
         let refused = Database::open::<Migrator>(&config).await;
         assert!(matches!(refused, Err(DatabaseError::Fault(_))), "{url}: {refused:?}");
     }
+}
+
+#[tokio::test]
+async fn an_operators_program_works_beside_the_service_that_has_the_store() {
+    let store = Store::fresh().await;
+    let refused = Database::join::<Migrator>(&store.config()).await.expect_err("nobody has made its schema");
+    assert!(matches!(refused, DatabaseError::Fault(_) | DatabaseError::Unavailable(_)), "{refused:?}");
+
+    let service = open(&store).await;
+    write(&service, 1).await.expect("writes");
+    let operator = Database::join::<Migrator>(&store.config()).await.expect("joins");
+    assert_eq!(ids(&operator).await, [1]);
+    for id in 2..=40 {
+        let (ours, theirs) = tokio::join!(write(&service, id), write(&operator, id + 100));
+        ours.expect("the service goes on writing");
+        theirs.expect("and so does the operator");
+    }
+    assert_eq!(ids(&service).await.len(), 79);
+    operator.close().await;
+    write(&service, 1000).await.expect("the service goes on when the operator has gone");
+    assert!(Database::join::<Newer>(&store.config()).await.is_err(), "nothing is migrated under the service's feet");
 }

@@ -113,6 +113,40 @@ async fn an_account_that_is_switched_off_yields_nothing_until_it_is_switched_on(
     log_in(&mut alice.visitor).await.expect("and so does the password");
 }
 
+#[tokio::test]
+async fn what_happened_to_an_account_is_told_though_the_service_was_stopped_and_the_account_is_deleted() {
+    let mut site = Site::start().await;
+    let mut alice = site.register("alice").await;
+    let mut bob = site.register("bob").await;
+    alice.visitor.login("alice@example.com", "a loud teapot!").await.expect_err("another password");
+    bob.refresh().await.expect("a rotation is no record of its own");
+    let id = site.rows(&["accounts", "show", "alice@example.com"])[0]["account"].as_str().expect("an id").to_owned();
+    site.rows(&["accounts", "disable", &id]);
+    site.rows(&["accounts", "enable", &id]);
+    alice.refresh().await.expect("the session goes on");
+    alice.delete_account(PASSWORD).await.expect("deleted");
+    site.service.signal("TERM");
+    assert!(site.service.wait().success(), "what was noted a moment ago is written before it ends");
+
+    let names = |arguments: &[&str]| {
+        let rows = site.rows(&[&["audit"], arguments].concat());
+        rows.iter().map(|row| row["event"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    let all =
+        ["user_created", "authn_login_success", "authn_login_fail", "user_disabled", "user_enabled", "user_deleted"];
+    assert_eq!(names(&["--account", &id]), all);
+    assert_eq!(names(&["--account", &format!("accounts/{id}"), "--event", "user_deleted"]), ["user_deleted"]);
+    assert_eq!(names(&["--since", "1h", "--limit", "1"]), ["user_deleted"]);
+    assert_eq!(names(&["--account", "bob@example.com"]), ["user_created", "authn_login_success"]);
+    let login = site.rows(&["audit", "--account", &id, "--event", "authn_login_success"]);
+    let session = login[0]["session"].as_str().expect("an id");
+    assert_eq!(names(&["--session", session]), ["authn_login_success"]);
+    let failure = site.rows(&["audit", "--event", "authn_login_fail"]);
+    assert_eq!((&failure[0]["reason"], &failure[0]["times"]), (&"wrong_password".into(), &1.into()));
+    let told = site.authctl(&["audit"]).output;
+    assert!(!told.contains("example.com") && !told.contains("teapot"), "{told}");
+}
+
 async fn log_in(visitor: &mut Visitor) -> Result<(), tonic::Status> {
     visitor.login("alice@example.com", PASSWORD).await.map(|_| ())
 }
@@ -132,6 +166,10 @@ async fn people_get_a_table_programs_get_json_and_both_an_exit_code() {
         (&["sessions", "revoke", "that one"], 2, "names no session"),
         (&["accounts", "disable", "alice@"], 2, "no e-mail address"),
         (&["accounts", "praise", "alice@example.com"], 2, "praise"),
+        (&["audit", "--account", "nobody@example.com"], 3, "no such account"),
+        (&["audit", "--session", "that one"], 2, "names no session"),
+        (&["audit", "--event", "a_whim"], 2, "a_whim"),
+        (&["audit", "--since", "yesterday"], 2, "neither a moment nor a span"),
     ] {
         let said = site.authctl(arguments);
         assert_eq!(said.code, code, "{arguments:?}: {}", said.complaint);

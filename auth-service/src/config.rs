@@ -1,5 +1,7 @@
 //! The settings of the service, each with its name, default, bounds and meaning.
 
+mod audit;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use runtime::config::{Reader, Secret};
 use runtime::database::DatabaseConfig;
 use runtime::server::ServerConfig;
 
+use self::audit::AuditConfig;
 use crate::crypto::{HashingSettings, KeyBits, MAX_ITERATIONS, MAX_MEMORY_KIB};
 use crate::domain::{
     EmailRules, LEAST_MIN_CODE_POINTS, MAX_ACCESS_TOKEN_TTL, MAX_PASSWORD_BYTES, PasswordRules, SessionLimits,
@@ -43,6 +46,7 @@ pub struct Config {
     pub(crate) session: SessionLimits,
     pub(crate) sessions_per_account: u64,
     pub(crate) session_retention: Duration,
+    pub(crate) audit: AuditConfig,
     pub(crate) email: EmailRules,
     pub(crate) password: PasswordRules,
     pub(crate) hashing: HashingSettings,
@@ -98,6 +102,7 @@ impl Config {
                 DAY..=3650 * DAY,
                 "How long a session is kept after its end before it may be removed for good.",
             ),
+            audit: AuditConfig::read(reader),
             email: email(reader),
             password: password(reader),
             hashing: hashing(reader),

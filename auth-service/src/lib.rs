@@ -28,7 +28,7 @@ use runtime::database::Database;
 use runtime::kept_secret;
 use runtime::server::{Check, Server, Services};
 
-use self::app::{App, Limits};
+use self::app::{App, Audit, Limits};
 pub use self::config::Config;
 use self::crypto::{KeySource, PasswordHasher, RefreshSecret, SecretSource, SigningKey, TokenSettings, TokenSigner};
 use self::repository::Repository;
@@ -58,7 +58,7 @@ impl runtime::command::Service for AuthService {
     async fn build(config: Config, clock: Clock) -> Result<Self, BoxError> {
         // The store comes first: on SQLite its lock keeps a second process from making secrets.
         make_data_folder(&config)?;
-        let repository = Repository::open(&config.database).await?;
+        let repository = Repository::open(&config.database).await?.with_tokens_in_audit(config.audit.tokens);
         let database = repository.database().clone();
         let key = SigningKey::load(key_source(&config)).await?;
         let trust = Trust::fixed(vec![PublicKey::from_pem(key.public_pem().as_bytes())?]);
@@ -78,6 +78,7 @@ impl runtime::command::Service for AuthService {
             refresh_secret: RefreshSecret::load(secret_source(&config)).await?,
             verifier: verifier.clone(),
             limits: limits(&config),
+            audit: Audit::new(config.audit.settings),
         });
         let rules = Rules { email: config.email, password: config.password };
         let services = Services {
@@ -107,12 +108,13 @@ impl runtime::command::Service for AuthService {
     }
 
     async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
-        let app = self.app;
+        let app = Arc::clone(&self.app);
         let forgetting = tokio::spawn(async move {
-            tokio::join!(app.keep_forgetting_sessions(), app.keep_forgetting_revocations());
+            tokio::join!(app.keep_forgetting_sessions(), app.keep_cleaning_up(), app.keep_writing_audit());
         });
         self.server.serve(shutdown).await;
         forgetting.abort();
+        self.app.write_audit().await;
         self.database.close().await;
     }
 }

@@ -16,7 +16,7 @@ impl App {
         new: Password,
     ) -> Result<Tokens, Error> {
         self.reauthenticate(&caller, current).await?;
-        let hash = self.hasher.hash(new).await?;
+        let hash = self.hasher.hash(new).await.map_err(|error| self.unhashed(error))?;
         let Caller { account, mut session } = caller;
         let account_then = Account { token_version: account.token_version + 1, ..account };
         loop {
@@ -29,8 +29,7 @@ impl App {
             let new = NewPassword { hash: hash.clone(), token_version: account_then.token_version };
             if let Some(ended) = self.repository.change_password(&next, new, now).await? {
                 security_log::record(&SecurityEvent::PasswordChanged(account_then.id));
-                let reason = RevokeReason::PasswordChange;
-                security_log::record(&SecurityEvent::SessionsRevoked(account_then.id, reason, ended));
+                security_log::ended(account_then.id, RevokeReason::PasswordChange, ended);
                 return self.issue(&account_then, &next, now);
             }
             // Either a refresh of this session was faster, or this change has no ground any more.

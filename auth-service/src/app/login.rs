@@ -37,15 +37,16 @@ impl App {
     /// `CredentialsInvalid`, `PasswordQueueFull`, or a failure.
     pub(crate) async fn login(&self, attempt: LoginAttempt) -> Result<LoggedIn, Error> {
         let (found, stored) = self.repository.find_credentials(attempt.email.key()).await?.unzip();
-        let verification = self.hasher.verify(attempt.password, stored.clone()).await?;
-        let (account, login) = accept(found, stored, verification).map_err(refuse)?;
+        let verification =
+            self.hasher.verify(attempt.password, stored.clone()).await.map_err(|error| self.unhashed(error))?;
+        let (account, login) = accept(found, stored, verification).map_err(|refused| self.refuse(refused))?;
 
         let now = self.clock.now();
         let key = SessionKey { account: account.id, session: SessionId::from_uuid(Uuid::new_v4()) };
         let nonce = new_nonce()?;
         let session = Session::begin(key, nonce, attempt.client_label, attempt.origin, &self.limits.session, now);
         match self.repository.begin_session(&session, login, self.limits.sessions_per_account).await? {
-            Beginning::AccountChanged => return Err(refuse((Some(account.id), LoginFailure::AccountChanged))),
+            Beginning::AccountChanged => return Err(self.refuse((Some(account.id), LoginFailure::AccountChanged))),
             Beginning::Begun { evicted: 0 } => {}
             Beginning::Begun { evicted } => {
                 security_log::record(&SecurityEvent::SessionsRevoked(account.id, RevokeReason::Evicted, evicted));
@@ -54,6 +55,11 @@ impl App {
         security_log::record(&SecurityEvent::LoginSucceeded(key));
         let tokens = self.issue(&account, &session, now)?;
         Ok(LoggedIn { account: Account { last_login_at: Some(now), ..account }, session, tokens })
+    }
+
+    fn refuse(&self, (account, failure): (Option<AccountId>, LoginFailure)) -> Error {
+        self.note(SecurityEvent::LoginFailed(account, failure));
+        Error::CredentialsInvalid
     }
 }
 
@@ -80,9 +86,4 @@ fn accept(
             Err((Some(account.id), LoginFailure::WrongPassword))
         }
     }
-}
-
-fn refuse((account, failure): (Option<AccountId>, LoginFailure)) -> Error {
-    security_log::record(&SecurityEvent::LoginFailed(account, failure));
-    Error::CredentialsInvalid
 }

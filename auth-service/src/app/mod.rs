@@ -1,9 +1,10 @@
 //! What the service does, one file per use case. Each is a script: ask, decide in the domain, store, answer.
 
 mod admit;
+mod audit;
 mod change_password;
+mod clean_up;
 mod delete_account;
-mod forget_revocations;
 mod forget_sessions;
 mod login;
 mod logout;
@@ -25,6 +26,7 @@ use authn::{Clock, Verifier};
 use zeroize::Zeroizing;
 
 pub(crate) use self::admit::Caller;
+pub(crate) use self::audit::{Audit, AuditSettings};
 pub(crate) use self::login::LoginAttempt;
 pub(crate) use self::register::NewAccount;
 pub(crate) use self::sign_out::SignOutScope;
@@ -43,6 +45,7 @@ pub(crate) struct App {
     pub(crate) refresh_secret: RefreshSecret,
     pub(crate) verifier: Verifier,
     pub(crate) limits: Limits,
+    pub(crate) audit: Audit,
 }
 
 /// How long what is issued lives, and how much of it there is.
@@ -151,16 +154,15 @@ impl App {
         security_log::record(&SecurityEvent::TokenCreated(session.key, session.generation));
         Ok(tokens)
     }
-}
 
-impl From<HashError> for Error {
-    fn from(error: HashError) -> Self {
+    /// Why a password could not be looked at.
+    fn unhashed(&self, error: HashError) -> Error {
         match error {
             HashError::QueueFull { retry_after } => {
-                security_log::record(&SecurityEvent::PasswordQueueFull);
-                Self::PasswordQueueFull { retry_after }
+                self.note(SecurityEvent::PasswordQueueFull);
+                Error::PasswordQueueFull { retry_after }
             }
-            HashError::Failed(_) | HashError::Lost(_) => Self::Hashing(error),
+            HashError::Failed(_) | HashError::Lost(_) => Error::Hashing(error),
         }
     }
 }

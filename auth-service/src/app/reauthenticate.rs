@@ -1,4 +1,4 @@
-use super::{App, Caller, Error, security_log};
+use super::{App, Caller, Error};
 use crate::crypto::Verification;
 use crate::domain::{PresentedPassword, SecurityEvent};
 
@@ -12,10 +12,10 @@ impl App {
         let account = &caller.account;
         let stored = self.repository.find_password(account.id, account.token_version).await?;
         let stored = stored.ok_or(Error::TokenRevoked)?;
-        match self.hasher.verify(password, Some(stored)).await? {
+        match self.hasher.verify(password, Some(stored)).await.map_err(|error| self.unhashed(error))? {
             Verification::Matches(_) => Ok(()),
             Verification::Differs | Verification::Absent | Verification::Unusable => {
-                security_log::record(&SecurityEvent::PasswordRefused(account.id));
+                self.note(SecurityEvent::PasswordRefused(account.id));
                 Err(Error::CredentialsInvalid)
             }
         }

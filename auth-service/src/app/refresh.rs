@@ -33,7 +33,7 @@ impl App {
                 }
                 Rotation::Concurrent => return self.issue(&account, &session, now),
                 Rotation::ResponseLost => {
-                    security_log::record(&SecurityEvent::ResponseLost(key, session.generation));
+                    self.note(SecurityEvent::ResponseLost(key, session.generation));
                     return self.issue(&account, &session, now);
                 }
                 Rotation::Superseded => return Err(Error::RefreshSuperseded),
@@ -43,7 +43,7 @@ impl App {
                 }
                 Rotation::Reused(reuse) => return Err(self.end_reused(key, generation, reuse).await?),
                 Rotation::Ahead => {
-                    security_log::record(&SecurityEvent::TokenAhead(key, generation));
+                    self.note(SecurityEvent::TokenAhead(key, generation));
                     return Err(Error::RefreshTokenInvalid);
                 }
                 Rotation::Expired => return Err(Error::SessionExpired),
@@ -54,8 +54,14 @@ impl App {
 
     /// Revokes the session of a spent token that came back. The refusal is returned only after that is durable.
     async fn end_reused(&self, key: SessionKey, spent: Generation, reuse: Reuse) -> Result<Error, Error> {
-        self.end_session(key, RevokeReason::Reuse).await?;
-        security_log::record(&SecurityEvent::TokenReused(key, spent, reuse));
+        let reused = SecurityEvent::TokenReused(key, spent, reuse);
+        if self.repository.revoke_reused(key, spent, reuse, self.clock.now()).await? {
+            security_log::record(&SecurityEvent::TokenRevoked(key, RevokeReason::Reuse));
+            security_log::record(&reused);
+        } else {
+            // Somebody else ended it a moment ago.
+            self.note(reused);
+        }
         Ok(Error::RefreshTokenReused)
     }
 }

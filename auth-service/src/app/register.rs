@@ -18,7 +18,7 @@ impl App {
     /// # Errors
     /// `EmailTaken`, `PasswordQueueFull`, or a failure.
     pub(crate) async fn register(&self, new: NewAccount) -> Result<Account, Error> {
-        let hash = self.hasher.hash(new.password).await?;
+        let hash = self.hasher.hash(new.password).await.map_err(|error| self.unhashed(error))?;
         let now = self.clock.now();
         let account = Account {
             id: AccountId::from_uuid(Uuid::new_v4()),

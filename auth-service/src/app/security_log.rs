@@ -1,6 +1,6 @@
 use tracing::{info, warn};
 
-use crate::domain::SecurityEvent;
+use crate::domain::{AccountId, RevokeReason, SecurityEvent};
 
 /// Writes one structured event: its name, and ids of accounts and sessions, never what a person typed.
 pub(super) fn record(event: &SecurityEvent) {
@@ -88,7 +88,21 @@ pub(super) fn record(event: &SecurityEvent) {
         SecurityEvent::AccountDeleted(account) => {
             info!(event = name, account.id = %account, "deleted account {account}");
         }
+        SecurityEvent::AccountDisabled(account) => {
+            info!(event = name, account.id = %account, "disabled account {account}");
+        }
+        SecurityEvent::AccountEnabled(account) => {
+            info!(event = name, account.id = %account, "enabled account {account}");
+        }
+        SecurityEvent::AuditOverflow => warn!(event = name, "more is refused than the audit keeps one by one"),
         SecurityEvent::PasswordQueueFull => warn!(event = name, "the queue of passwords is full"),
+    }
+}
+
+/// Writes that sessions of an account were ended at once, if there were any.
+pub(super) fn ended(account: AccountId, reason: RevokeReason, sessions: u64) {
+    if sessions > 0 {
+        record(&SecurityEvent::SessionsRevoked(account, reason, sessions));
     }
 }
 
@@ -178,6 +192,10 @@ mod tests {
                 ["authn_token_revoked", account, another, "logout"],
             ]
         );
+        let (mut logged, mut kept) = (log.events(), fixture.audit().await);
+        logged.sort();
+        kept.sort();
+        assert_eq!(kept, logged, "the audit has what the log has");
         let text = log.text();
         for secret in [
             PASSWORD,

@@ -44,7 +44,7 @@ impl App {
             SignOutScope::Others => self.repository.revoke_others(key, reason, now).await?,
             SignOutScope::Global => self.repository.revoke_all(key.account, reason, now).await?,
         };
-        security_log::record(&SecurityEvent::SessionsRevoked(key.account, reason, ended));
+        security_log::ended(key.account, reason, ended);
         Ok(())
     }
 

@@ -8,14 +8,14 @@ use runtime::config::Secret;
 use runtime::testing::Store;
 
 use super::login::LoggedIn;
-use super::{App, Caller, Error, Limits, LoginAttempt, NewAccount, Tokens};
+use super::{App, Audit, AuditSettings, Caller, Error, Limits, LoginAttempt, NewAccount, Tokens};
 use crate::crypto::{
     HashingSettings, KeyBits, KeySource, PasswordHasher, RefreshSecret, SecretSource, SigningKey, TokenSettings,
     TokenSigner,
 };
 use crate::domain::{
-    Account, ClientLabel, DisplayName, Email, EmailRules, Origin, Password, PasswordRules, PresentedPassword, Session,
-    SessionLimits,
+    Account, AuditFilter, AuditRecord, ClientLabel, DisplayName, Email, EmailRules, Origin, Password, PasswordRules,
+    PresentedPassword, Session, SessionLimits,
 };
 use crate::repository::Repository;
 
@@ -31,6 +31,8 @@ pub(super) const LIMITS: Limits = Limits {
     sessions_per_account: 5,
     session_retention: Duration::from_secs(30 * 86_400),
 };
+pub(super) const AUDIT: AuditSettings =
+    AuditSettings { retention: Duration::from_secs(90 * 86_400), refusals_per_minute: 10 };
 pub(super) const PASSWORD: &str = "a quiet teapot!";
 pub(super) const CHEAP: HashingSettings = HashingSettings { memory_kib: 64, iterations: 1, permits: 2, queue: 64 };
 
@@ -67,12 +69,13 @@ impl Fixture {
         let secret = Secret::new("a secret of the tests that has more than thirty-two bytes".to_owned());
         let app = App {
             clock: clock.clock(),
-            repository: Repository::open(&store.config()).await.expect("opens"),
+            repository: Repository::open(&store.config()).await.expect("opens").with_tokens_in_audit(true),
             hasher: PasswordHasher::start(hashing).await.expect("good settings"),
             signer: TokenSigner::new(key, settings).expect("a signer"),
             refresh_secret: RefreshSecret::load(SecretSource::Given(secret)).await.expect("long enough"),
             verifier: Verifier::new(verifier, trust, clock.clock()),
             limits: LIMITS,
+            audit: Audit::new(AUDIT),
         };
         Self { app: Arc::new(app), clock, store }
     }
@@ -119,6 +122,18 @@ impl Fixture {
 
     pub(super) async fn is_active(&self, token: &str) -> bool {
         self.app.verify_token(token).await.expect("no failure").is_some()
+    }
+
+    /// The audit as it is once what was noted is written: name, account, session and reason of each record.
+    pub(super) async fn audit(&self) -> Vec<[String; 4]> {
+        self.app.write_audit().await;
+        let records = self.app.repository.audit_records(&AuditFilter::default(), 1000).await.expect("read");
+        let fields = |record: AuditRecord| {
+            let session = record.session.map(|session| session.to_string()).unwrap_or_default();
+            let account = record.account.map(|account| account.to_string()).unwrap_or_default();
+            [record.event, account, session, record.reason.unwrap_or_default()]
+        };
+        records.into_iter().map(fields).collect()
     }
 
     pub(super) async fn execute(&self, sql: &'static str) {

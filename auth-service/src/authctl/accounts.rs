@@ -60,7 +60,7 @@ impl Operator {
     /// Switches an account on and shows it. One that is on already stays as it is.
     async fn enable(&self, named: &str) -> Result<Table, Failure> {
         let id = self.account(named).await?.id;
-        self.repository.enable_account(id).await?;
+        self.repository.enable_account(id, self.clock.now()).await?;
         Ok(table_of(&self.account(named).await?))
     }
 }

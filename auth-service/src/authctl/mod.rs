@@ -4,6 +4,7 @@
 //! One file per group of verbs. Each yields a [`Table`], which is printed for people or, with `--json`, for programs.
 
 mod accounts;
+mod audit;
 mod sessions;
 mod settings;
 mod table;
@@ -45,6 +46,8 @@ enum Command {
     /// Lists and ends sessions.
     #[command(subcommand)]
     Sessions(sessions::Command),
+    /// Shows what happened to whose security, in the order in which it happened.
+    Audit(audit::Command),
 }
 
 /// What the verbs work with.
@@ -90,6 +93,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         let done = match &arguments.command {
             Command::Accounts(command) => command.run(&operator).await,
             Command::Sessions(command) => command.run(&operator).await,
+            Command::Audit(command) => command.run(&operator).await,
         };
         operator.repository.database().close().await;
         done

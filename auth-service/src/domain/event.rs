@@ -1,7 +1,9 @@
+use authn::SessionId;
+
 use super::{AccountId, Generation, Reuse, RevokeReason, SessionKey};
 
 /// A fact about somebody's security, named by the OWASP Logging Vocabulary where that has a word for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SecurityEvent {
     /// An account was made.
     AccountCreated(AccountId),
@@ -29,12 +31,18 @@ pub enum SecurityEvent {
     AccountUpdated(AccountId),
     /// An account was deleted by its owner.
     AccountDeleted(AccountId),
+    /// An account was switched off by an operator.
+    AccountDisabled(AccountId),
+    /// An account was switched on again by an operator.
+    AccountEnabled(AccountId),
     /// A password could not be looked at because too many others waited.
     PasswordQueueFull,
+    /// More was refused within a minute than the audit keeps one by one.
+    AuditOverflow,
 }
 
 /// Why a login was refused. The caller never learns which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LoginFailure {
     /// The address is nobody's.
     UnknownEmail,
@@ -47,9 +55,30 @@ pub enum LoginFailure {
 }
 
 impl SecurityEvent {
+    /// Every name there is, in the order of the alphabet.
+    pub const NAMES: [&str; 16] = [
+        "audit_overflow",
+        "authn_login_fail",
+        "authn_login_success",
+        "authn_password_change",
+        "authn_password_refused",
+        "authn_token_ahead",
+        "authn_token_created",
+        "authn_token_reissued",
+        "authn_token_reuse",
+        "authn_token_revoked",
+        "excess_rate_limit_exceeded",
+        "user_created",
+        "user_deleted",
+        "user_disabled",
+        "user_enabled",
+        "user_updated",
+    ];
+
     /// Its name.
     ///
-    /// Source: OWASP Logging Vocabulary Cheat Sheet.
+    /// Source: OWASP Logging Vocabulary Cheat Sheet, but for `audit_overflow`, `authn_password_refused`,
+    /// `authn_token_ahead`, `authn_token_reissued`, `user_disabled` and `user_enabled`, for which it has no word.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -65,7 +94,79 @@ impl SecurityEvent {
             Self::PasswordChanged(_) => "authn_password_change",
             Self::AccountUpdated(_) => "user_updated",
             Self::AccountDeleted(_) => "user_deleted",
+            Self::AccountDisabled(_) => "user_disabled",
+            Self::AccountEnabled(_) => "user_enabled",
             Self::PasswordQueueFull => "excess_rate_limit_exceeded",
+            Self::AuditOverflow => "audit_overflow",
+        }
+    }
+
+    /// The account that it is about.
+    #[must_use]
+    pub const fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::AccountCreated(account)
+            | Self::SessionsRevoked(account, ..)
+            | Self::PasswordRefused(account)
+            | Self::PasswordChanged(account)
+            | Self::AccountUpdated(account)
+            | Self::AccountDeleted(account)
+            | Self::AccountDisabled(account)
+            | Self::AccountEnabled(account) => Some(*account),
+            Self::LoginSucceeded(key)
+            | Self::TokenCreated(key, _)
+            | Self::ResponseLost(key, _)
+            | Self::TokenReused(key, ..)
+            | Self::TokenAhead(key, _)
+            | Self::TokenRevoked(key, _) => Some(key.account),
+            Self::LoginFailed(account, _) => *account,
+            Self::PasswordQueueFull | Self::AuditOverflow => None,
+        }
+    }
+
+    /// The session that it is about, if it is about one.
+    #[must_use]
+    pub const fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::LoginSucceeded(key)
+            | Self::TokenCreated(key, _)
+            | Self::ResponseLost(key, _)
+            | Self::TokenReused(key, ..)
+            | Self::TokenAhead(key, _)
+            | Self::TokenRevoked(key, _) => Some(key.session),
+            _ => None,
+        }
+    }
+
+    /// The generation of the tokens that it is about.
+    #[must_use]
+    pub const fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::TokenCreated(_, generation)
+            | Self::ResponseLost(_, generation)
+            | Self::TokenReused(_, generation, _)
+            | Self::TokenAhead(_, generation) => Some(*generation),
+            _ => None,
+        }
+    }
+
+    /// Why it happened.
+    #[must_use]
+    pub const fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::LoginFailed(_, failure) => Some(failure.name()),
+            Self::TokenReused(_, _, reuse) => Some(reuse.name()),
+            Self::TokenRevoked(_, reason) | Self::SessionsRevoked(_, reason, _) => Some(reason.name()),
+            _ => None,
+        }
+    }
+
+    /// How many sessions were ended at once.
+    #[must_use]
+    pub const fn sessions(&self) -> Option<u64> {
+        match self {
+            Self::SessionsRevoked(_, _, sessions) => Some(*sessions),
+            _ => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod access_token;
 mod account;
+mod audit;
 mod email;
 mod event;
 mod line;
@@ -14,6 +15,7 @@ mod session;
 
 pub use access_token::AccessGrant;
 pub use account::{Account, AccountChange, AccountId, AccountState, ChangedAccount, DisplayName, Revision};
+pub use audit::{AuditFilter, AuditRecord, Tally};
 pub use email::{Email, EmailKey, EmailRules, EmailViolation};
 pub use event::{LoginFailure, SecurityEvent};
 pub use line::{LineViolation, MAX_LINE_CODE_POINTS};

@@ -41,7 +41,7 @@ pub enum Rotation {
 }
 
 /// How a spent token shows that two parties hold tokens of one session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reuse {
     /// Its child was seen in use.
     ConfirmedChild,

@@ -40,7 +40,7 @@ pub struct SessionLimits {
 }
 
 /// Why a session was revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RevokeReason {
     /// Its owner logged out.
     Logout,

@@ -3,9 +3,10 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict, Query};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
+use super::audit::record;
 use super::entity::{account, email_claim};
 use super::{Repository, RepositoryError};
-use crate::domain::{Account, AccountId, AccountState, DisplayName, EmailKey, PasswordHash};
+use crate::domain::{Account, AccountId, AccountState, DisplayName, EmailKey, PasswordHash, SecurityEvent};
 
 /// The state of a claim on an address that belongs to an account.
 const CURRENT: &str = "current";
@@ -36,6 +37,7 @@ impl Repository {
             state: Set(CURRENT.to_owned()),
         };
         let row = row_of(account, hash)?;
+        let (created, at) = (SecurityEvent::AccountCreated(account.id), account.created_at);
         let registration = self.database.write(move |transaction| {
             let (claim, row) = (claim.clone(), row.clone());
             Box::pin(async move {
@@ -48,6 +50,7 @@ impl Repository {
                     return Ok(Outcome::Rollback(Registration::EmailTaken));
                 }
                 account::Entity::insert(row).exec_without_returning(transaction).await?;
+                record(transaction, [created], at).await?;
                 Ok(Outcome::Commit(Registration::Registered))
             })
         });
@@ -110,9 +113,16 @@ impl Repository {
             .col_expr(account::Column::UpdatedAt, Expr::value(to_micros(changed.updated_at)))
             .filter(account::Column::AccountId.eq(changed.id.as_uuid()))
             .filter(account::Column::Revision.eq(revision - 1));
+        let (fact, at) = (SecurityEvent::AccountUpdated(changed.id), changed.updated_at);
         let updated = self.database.write(move |transaction| {
             let update = update.clone();
-            Box::pin(async move { Ok(Outcome::Commit(update.exec(transaction).await?.rows_affected == 1)) })
+            Box::pin(async move {
+                if update.exec(transaction).await?.rows_affected == 0 {
+                    return Ok(Outcome::Rollback(false));
+                }
+                record(transaction, [fact], at).await?;
+                Ok(Outcome::Commit(true))
+            })
         });
         Ok(updated.await?)
     }

@@ -10,8 +10,10 @@ use super::accounts::{number, state_name};
 use super::entity::{account, email_claim, outbox, session};
 use super::revocations::{raise_version, record};
 use super::sessions::{advance, end};
-use super::{Repository, RepositoryError};
-use crate::domain::{Account, AccountId, AccountState, PasswordHash, Revocation, RevokeReason, Session, SessionKey};
+use super::{Repository, RepositoryError, audit};
+use crate::domain::{
+    Account, AccountId, AccountState, PasswordHash, Revocation, RevokeReason, SecurityEvent, Session, SessionKey,
+};
 
 /// What an account has from a change of its password on.
 #[derive(Clone, Debug)]
@@ -36,7 +38,8 @@ impl Repository {
         at: SystemTime,
     ) -> Result<Option<u64>, RepositoryError> {
         let version = number(new.token_version)?;
-        let revoked = Revocation::Subject { account: own.key.account, minimum_version: new.token_version };
+        let (account, tokens) = (own.key.account, self.tokens_created(own));
+        let revoked = Revocation::Subject { account, minimum_version: new.token_version };
         let change = account::Entity::update_many()
             .col_expr(account::Column::PasswordHash, Expr::value(new.hash.as_phc()))
             .col_expr(account::Column::TokenVersion, Expr::value(version))
@@ -58,7 +61,11 @@ impl Repository {
                 }
                 // That covers the others too, and the tokens that this session has had.
                 record(transaction, &[revoked], at).await?;
-                Ok(Outcome::Commit(Some(end_others.exec(transaction).await?.rows_affected)))
+                let ended = end_others.exec(transaction).await?.rows_affected;
+                let facts = [SecurityEvent::PasswordChanged(account)].into_iter();
+                let facts = facts.chain(ended_at_once(account, RevokeReason::PasswordChange, ended)).chain(tokens);
+                audit::record(transaction, facts, at).await?;
+                Ok(Outcome::Commit(Some(ended)))
             })
         });
         let changed = changed.await?;
@@ -79,7 +86,8 @@ impl Repository {
         at: SystemTime,
     ) -> Result<u64, RepositoryError> {
         let end_others = end(own.account, reason, at).filter(session::Column::Sid.ne(own.session.as_uuid()));
-        self.end_each(end_others, own.account, at).await
+        let facts = move |ended| ended_at_once(own.account, reason, ended).into_iter().collect();
+        self.end_each(end_others, facts, own.account, at).await
     }
 
     /// Ends all sessions of an account and raises its token version, which ends its access tokens. Returns how many.
@@ -101,7 +109,9 @@ impl Repository {
                 if !raise_version(transaction, raise, account, at).await? {
                     return Ok(Outcome::Rollback(0));
                 }
-                Ok(Outcome::Commit(end_all.exec(transaction).await?.rows_affected))
+                let ended = end_all.exec(transaction).await?.rows_affected;
+                audit::record(transaction, ended_at_once(account, reason, ended), at).await?;
+                Ok(Outcome::Commit(ended))
             })
         });
         let ended = ended.await?;
@@ -129,6 +139,7 @@ impl Repository {
             token_version: Set(version + 1),
             created_at: Set(to_micros(at)),
         };
+        let fact = SecurityEvent::AccountDeleted(account.id);
         let deleted = self.database.write(move |transaction| {
             let (row, revoked) = (row.clone(), revoked.clone());
             Box::pin(async move {
@@ -145,6 +156,7 @@ impl Repository {
                 claims.exec(transaction).await?;
                 outbox::Entity::insert(row).exec_without_returning(transaction).await?;
                 record(transaction, &[revoked], at).await?;
+                audit::record(transaction, [fact], at).await?;
                 Ok(Outcome::Commit(true))
             })
         });
@@ -184,6 +196,10 @@ impl Repository {
         });
         Ok((last, forgotten.await?))
     }
+}
+
+fn ended_at_once(account: AccountId, reason: RevokeReason, ended: u64) -> Option<SecurityEvent> {
+    (ended > 0).then_some(SecurityEvent::SessionsRevoked(account, reason, ended))
 }
 
 fn key_of(row: &session::Model) -> SessionKey {

@@ -1,6 +1,7 @@
 //! Stores accounts and sessions. The only owner of the database; rows stay in here, domain values go in and out.
 
 mod accounts;
+mod audit;
 mod endings;
 mod entity;
 mod migration;
@@ -24,6 +25,7 @@ pub(crate) struct Repository {
     database: Database,
     /// Counts the commits of this process after which verifiers have something new to refuse.
     doorbell: watch::Sender<u64>,
+    audits_tokens: bool,
 }
 
 /// Why the store could not do its work. A missing row is none of these.
@@ -48,7 +50,13 @@ impl Repository {
     /// # Errors
     /// As [`Database::open`].
     pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
-        Ok(Self { database: Database::open::<Migrator>(config).await?, doorbell: watch::Sender::new(0) })
+        Ok(Self::over(Database::open::<Migrator>(config).await?))
+    }
+
+    /// The same store, with an audit record of every rotation and of the tokens of every login, if so set.
+    #[must_use]
+    pub(crate) fn with_tokens_in_audit(self, audits_tokens: bool) -> Self {
+        Self { audits_tokens, ..self }
     }
 
     /// Opens the store of a running service, for an operator.
@@ -56,7 +64,11 @@ impl Repository {
     /// # Errors
     /// As [`Database::join`].
     pub(crate) async fn join(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
-        Ok(Self { database: Database::join::<Migrator>(config).await?, doorbell: watch::Sender::new(0) })
+        Ok(Self::over(Database::join::<Migrator>(config).await?))
+    }
+
+    fn over(database: Database) -> Self {
+        Self { database, doorbell: watch::Sender::new(0), audits_tokens: false }
     }
 
     /// Brings the store's schema up to date, whatever the settings say of doing so at start.

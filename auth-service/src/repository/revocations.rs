@@ -10,8 +10,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::entity::{account, revocation, session};
-use super::{Repository, RepositoryError};
-use crate::domain::{AccountId, Revocation};
+use super::{Repository, RepositoryError, audit};
+use crate::domain::{AccountId, Revocation, SecurityEvent};
 
 impl Repository {
     /// Tells of every commit of this process after which verifiers have something new to refuse. What other replicas
@@ -21,19 +21,24 @@ impl Repository {
         self.doorbell.subscribe()
     }
 
-    /// Ends sessions of an account. Returns how many.
+    /// Ends sessions of an account and records what that means, given how many. Returns how many.
     ///
     /// # Errors
     /// If the store fails; none is ended then.
     pub(super) async fn end_each(
         &self,
         end: UpdateMany<session::Entity>,
+        facts: impl Fn(u64) -> Vec<SecurityEvent> + Clone + Send + Sync + 'static,
         account: AccountId,
         at: SystemTime,
     ) -> Result<u64, RepositoryError> {
         let ended = self.database.write(move |transaction| {
-            let end = end.clone();
-            Box::pin(async move { Ok(Outcome::Commit(end_each(transaction, end, account, at).await?)) })
+            let (end, facts) = (end.clone(), facts.clone());
+            Box::pin(async move {
+                let ended = end_each(transaction, end, account, at).await?;
+                audit::record(transaction, facts(ended), at).await?;
+                Ok(Outcome::Commit(ended))
+            })
         });
         let ended = ended.await?;
         if ended > 0 {

@@ -11,10 +11,10 @@ use sea_orm::{
 use super::accounts::{account_of, number, state_name};
 use super::entity::{account, session};
 use super::revocations::end_each;
-use super::{Repository, RepositoryError};
+use super::{Repository, RepositoryError, audit};
 use crate::domain::{
-    Account, AccountId, AccountState, ClientLabel, Generation, Nonce, Origin, PasswordHash, RevokeReason,
-    RotationTimes, Session, SessionKey,
+    Account, AccountId, AccountState, ClientLabel, Generation, Nonce, Origin, PasswordHash, Reuse, RevokeReason,
+    RotationTimes, SecurityEvent, Session, SessionKey,
 };
 
 /// How many sessions one login ends at most. More than one are superfluous only after the setting was lowered.
@@ -55,6 +55,7 @@ impl Repository {
     ) -> Result<Beginning, RepositoryError> {
         let row = row_of(begun)?;
         let (key, begun_at) = (begun.key, begun.created_at);
+        let tokens = self.tokens_created(begun);
         let version = number(login.token_version)?;
         let superfluous =
             live_of(begun.key.account, begun.created_at).offset(most.saturating_sub(1)).limit(MOST_EVICTED);
@@ -87,6 +88,10 @@ impl Repository {
                     evicted = end_each(transaction, end, key.account, begun_at).await?;
                 }
                 session::Entity::insert(row).exec_without_returning(transaction).await?;
+                let evictions = SecurityEvent::SessionsRevoked(key.account, RevokeReason::Evicted, evicted);
+                let facts = (evicted > 0).then_some(evictions).into_iter();
+                let facts = facts.chain([SecurityEvent::LoginSucceeded(key)]).chain(tokens);
+                audit::record(transaction, facts, begun_at).await?;
                 Ok(Outcome::Commit(Beginning::Begun { evicted }))
             })
         });
@@ -133,9 +138,16 @@ impl Repository {
     /// If the store fails.
     pub(crate) async fn advance(&self, next: &Session) -> Result<bool, RepositoryError> {
         let advance = advance(next)?;
+        let (tokens, at) = (self.tokens_created(next), next.rotated_at.0[0].unwrap_or(next.last_used_at));
         let advanced = self.database.write(move |transaction| {
             let advance = advance.clone();
-            Box::pin(async move { Ok(Outcome::Commit(advance.exec(transaction).await?.rows_affected == 1)) })
+            Box::pin(async move {
+                if advance.exec(transaction).await?.rows_affected == 0 {
+                    return Ok(Outcome::Rollback(false));
+                }
+                audit::record(transaction, tokens, at).await?;
+                Ok(Outcome::Commit(true))
+            })
         });
         Ok(advanced.await?)
     }
@@ -172,7 +184,32 @@ impl Repository {
         at: SystemTime,
     ) -> Result<bool, RepositoryError> {
         let end = end(key.account, reason, at).filter(session::Column::Sid.eq(key.session.as_uuid()));
-        Ok(self.end_each(end, key.account, at).await? == 1)
+        let fact = move |ended| (ended > 0).then_some(SecurityEvent::TokenRevoked(key, reason)).into_iter().collect();
+        Ok(self.end_each(end, fact, key.account, at).await? == 1)
+    }
+
+    /// Ends a session because a spent token of this generation came back. Returns whether it did: a revoked one keeps
+    /// its first reason.
+    ///
+    /// # Errors
+    /// If the store fails; the session is as it was then.
+    pub(crate) async fn revoke_reused(
+        &self,
+        key: SessionKey,
+        spent: Generation,
+        reuse: Reuse,
+        at: SystemTime,
+    ) -> Result<bool, RepositoryError> {
+        let end = end(key.account, RevokeReason::Reuse, at).filter(session::Column::Sid.eq(key.session.as_uuid()));
+        let revoked = SecurityEvent::TokenRevoked(key, RevokeReason::Reuse);
+        let reused = SecurityEvent::TokenReused(key, spent, reuse);
+        let facts = move |ended| if ended > 0 { vec![revoked, reused] } else { Vec::new() };
+        Ok(self.end_each(end, facts, key.account, at).await? == 1)
+    }
+
+    /// What the audit keeps of the issue of a session's present tokens.
+    pub(super) fn tokens_created(&self, session: &Session) -> Option<SecurityEvent> {
+        self.audits_tokens.then_some(SecurityEvent::TokenCreated(session.key, session.generation))
     }
 
     /// The sessions of an account that go on at this moment, the latest used first.

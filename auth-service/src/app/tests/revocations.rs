@@ -149,14 +149,19 @@ async fn whatever_revokes_tells_the_verifiers_and_rings_once_it_is_done() {
 }
 
 #[tokio::test]
-async fn nothing_is_revoked_that_the_verifiers_cannot_be_told() {
+async fn nothing_is_revoked_that_the_verifiers_or_the_audit_cannot_be_told() {
     for act in ACTS {
         let devices = Devices::start().await;
         let before = devices.state().await;
-        devices.fixture.execute("ALTER TABLE revocations RENAME TO lost").await;
-        devices.perform(act).await.expect_err("there is nowhere to tell");
-        assert_eq!(devices.state().await, before, "{act:?}");
-        devices.fixture.execute("ALTER TABLE lost RENAME TO revocations").await;
+        for (lose, find) in [
+            ("ALTER TABLE revocations RENAME TO lost", "ALTER TABLE lost RENAME TO revocations"),
+            ("ALTER TABLE audit_events RENAME TO lost", "ALTER TABLE lost RENAME TO audit_events"),
+        ] {
+            devices.fixture.execute(lose).await;
+            devices.perform(act).await.expect_err("there is nowhere to tell");
+            assert_eq!(devices.state().await, before, "{act:?}");
+            devices.fixture.execute(find).await;
+        }
         devices.perform(act).await.expect("the allowed twin");
         assert_ne!(devices.state().await, before, "{act:?}");
     }
@@ -167,12 +172,12 @@ async fn a_disabled_account_yields_nothing_and_goes_on_when_it_is_enabled() {
     let fixture = Fixture::start().await;
     let alice = fixture.alice().await;
     let (repository, id) = (&fixture.app.repository, alice.account.id);
-    assert!(!repository.enable_account(id).await.expect("no failure"), "it is on");
+    assert!(!repository.enable_account(id, fixture.clock.clock().now()).await.expect("no failure"), "it is on");
     assert!(repository.disable_account(id, fixture.clock.clock().now()).await.expect("no failure"));
     assert!(!repository.disable_account(id, fixture.clock.clock().now()).await.expect("no failure"), "it is off");
     assert_refused(fixture.refresh(&alice.tokens).await, "AccountDisabled");
     assert_refused(fixture.login("alice@example.com", PASSWORD).await, "CredentialsInvalid");
-    assert!(repository.enable_account(id).await.expect("no failure"));
+    assert!(repository.enable_account(id, fixture.clock.clock().now()).await.expect("no failure"));
     assert_refused(fixture.caller(&alice.tokens).await, "TokenRevoked");
     let again = fixture.refresh(&alice.tokens).await.expect("its session was not ended");
     fixture.caller(&again).await.expect("the new tokens are good");
@@ -187,11 +192,11 @@ async fn a_revocation_is_removed_once_no_token_that_it_covers_can_be_good() {
     let app = &devices.fixture.app;
     devices.perform(Act::SignOut(SignOutScope::Others)).await.expect("done");
     devices.fixture.clock.advance(Revocation::KEPT);
-    assert!(!app.forget_revocations(10).await.expect("no failure"));
+    assert!(!app.clean_up(10).await.expect("no failure"));
     assert_eq!(app.repository.revocations().await.len(), 4, "to the last moment");
     devices.fixture.clock.advance(MICROSECOND);
     devices.perform(Act::Logout).await.expect("done");
-    assert!(app.forget_revocations(3).await.expect("no failure"), "there is more");
-    assert!(app.forget_revocations(3).await.is_ok_and(|is_more| !is_more));
+    assert!(app.clean_up(3).await.expect("no failure"), "there is more");
+    assert!(app.clean_up(3).await.is_ok_and(|is_more| !is_more));
     assert_eq!(app.repository.revocations().await, devices.expected(Act::Logout), "the young one stays");
 }

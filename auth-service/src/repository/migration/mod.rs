@@ -8,6 +8,7 @@ mod m0003_make_sessions;
 mod m0004_make_outbox;
 mod m0005_index_by_account;
 mod m0007_make_revocations;
+mod m0008_make_audit_events;
 
 /// Brings the store of this service up to date.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_make_outbox::Migration),
             Box::new(m0005_index_by_account::Migration),
             Box::new(m0007_make_revocations::Migration),
+            Box::new(m0008_make_audit_events::Migration),
         ]
     }
 }

@@ -51,6 +51,7 @@ impl From<CreationRefused> for Error {
             CreationRefused::RequestReused => Self::RequestIdReused,
             CreationRefused::Exists => Self::NoteExists,
             CreationRefused::Expunged => Self::NoteExpunged,
+            CreationRefused::UnknownTags(unknown) => unknown.into(),
             CreationRefused::QuotaExceeded(exceeded) => exceeded.into(),
         }
     }

@@ -30,7 +30,7 @@ pub use update_note::UpdateNote;
 
 use crate::crypto::PageTokens;
 use crate::domain::{Quota, QuotaExceeded};
-use crate::repository::{CreateError, NoteRepository};
+use crate::repository::{CreateError, NoteRepository, UnknownTags};
 
 /// The use cases and what they work with. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -75,6 +75,12 @@ pub enum Error {
     /// The caller has as many bytes as allowed.
     #[error("at most {0} bytes can be kept")]
     ByteQuota(u64),
+    /// The caller has as many tags as allowed.
+    #[error("at most {0} tags can be kept")]
+    TagQuota(u64),
+    /// The note is to have tags that the caller does not have, at these places; whether somebody else has makes no difference.
+    #[error("there are no such tags")]
+    UnknownTags(Vec<usize>),
     /// The note has changed since the caller read it.
     #[error("the note has changed since it was read")]
     EtagMismatch,
@@ -134,7 +140,14 @@ impl From<QuotaExceeded> for Error {
         match exceeded {
             QuotaExceeded::Notes(limit) => Self::NoteQuota(limit),
             QuotaExceeded::Bytes(limit) => Self::ByteQuota(limit),
+            QuotaExceeded::Tags(limit) => Self::TagQuota(limit),
         }
+    }
+}
+
+impl From<UnknownTags> for Error {
+    fn from(UnknownTags(places): UnknownTags) -> Self {
+        Self::UnknownTags(places)
     }
 }
 

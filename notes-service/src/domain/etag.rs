@@ -2,15 +2,15 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::NoteFields;
+use super::{NoteFields, TagId};
 
-/// Version of a note: how often it has changed, and eight bytes of a hash of what its owner wrote, so that a store
+/// Version of a note or a tag: how often it has changed, and eight bytes of a hash of what its owner wrote, so that a store
 /// restored from a backup does not take an etag of the lost future for one of its own.
 ///
 /// On the wire it is a strong entity tag, opaque to clients. Source: RFC 9110 §8.8.3; AIP-154.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Etag {
-    /// Counts the changes of the note, from 1.
+    /// Counts the changes, from 1.
     pub revision: i64,
     /// The first eight bytes of the hash.
     pub digest: i64,
@@ -20,13 +20,29 @@ impl Etag {
     /// The etag of a note that has never changed.
     #[must_use]
     pub fn first(fields: &NoteFields) -> Self {
-        Self { revision: 1, digest: digest_of(fields) }
+        Self::first_of(&fields.canonical())
     }
 
     /// The etag after one more change.
     #[must_use]
     pub fn next(self, fields: &NoteFields) -> Self {
-        Self { revision: self.revision + 1, digest: digest_of(fields) }
+        self.next_of(&fields.canonical())
+    }
+
+    /// The etag of something that its owner wrote so and that has never changed.
+    pub(super) fn first_of(canonical: &[u8]) -> Self {
+        Self { revision: 1, digest: digest_of(canonical) }
+    }
+
+    /// The etag after a change to what its owner wrote so.
+    pub(super) fn next_of(self, canonical: &[u8]) -> Self {
+        Self { revision: self.revision + 1, digest: digest_of(canonical) }
+    }
+
+    /// The etag of a note after it lost a tag; the text, which stays, need not be read for it.
+    #[must_use]
+    pub fn untagged(self, tag: TagId) -> Self {
+        self.next_of(&[self.digest.to_be_bytes().as_slice(), tag.as_uuid().as_bytes()].concat())
     }
 
     /// The etag after one more change that left the text as it was.
@@ -57,14 +73,16 @@ impl std::fmt::Display for Etag {
     }
 }
 
-fn digest_of(fields: &NoteFields) -> i64 {
-    let hash = digest::digest(&digest::SHA256, &fields.canonical());
+fn digest_of(canonical: &[u8]) -> i64 {
+    let hash = digest::digest(&digest::SHA256, canonical);
     let head: [u8; 8] = hash.as_ref()[..8].try_into().expect("SHA-256 has 32 bytes");
     i64::from_be_bytes(head)
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
     use crate::domain::Title;
 
@@ -85,6 +103,9 @@ mod tests {
         assert_ne!(first, Etag::first(&fields("b")));
         assert_ne!(first, first.next(&fields("a")));
         assert_eq!(first.next(&fields("a")), first.touched());
+        let [one, two] = [Uuid::nil(), Uuid::max()].map(TagId::from_uuid);
+        assert_ne!(first.untagged(one), first.untagged(two));
+        assert_eq!(first.untagged(one).revision, 2);
     }
 
     #[test]

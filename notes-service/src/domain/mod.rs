@@ -6,6 +6,7 @@ mod owner_state;
 mod page;
 mod patch;
 mod request;
+mod tag;
 mod text;
 
 pub use etag::Etag;
@@ -17,6 +18,10 @@ pub use page::{
 };
 pub use patch::{NotePatch, Update};
 pub use request::{Fingerprint, RequestId};
+pub use tag::{
+    TAG_NAME_CODE_POINTS_MAX, TAGS_PER_NOTE_MAX, TAGS_PER_OWNER_MAX, Tag, TagFields, TagId, TagName, TagNameError,
+    TagNameKey, TagPatch,
+};
 pub use text::{
     CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX, Content, SNIPPET_CODE_POINTS, Snippet, TITLE_CODE_POINTS_MAX,
     TITLE_KEY_BYTES_MAX, TextError, Title, TitleKey,

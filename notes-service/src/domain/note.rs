@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use super::{Content, Etag, Snippet, Title};
+use super::{Content, Etag, Snippet, TagId, Title};
 
 /// Names a note within its owner: any UUID of RFC 9562. The time inside is never trusted and nothing is ordered by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,6 +75,8 @@ pub struct NoteFields {
     pub archived: bool,
     /// The colour.
     pub color: Color,
+    /// The tags, each once, in the order of the owner.
+    pub tags: Vec<TagId>,
 }
 
 impl NoteFields {
@@ -94,6 +96,7 @@ impl NoteFields {
         bytes.extend([u8::from(self.pinned), u8::from(self.archived)]);
         bytes.extend(self.color.number().to_be_bytes());
         bytes.extend(content);
+        bytes.extend(self.tags.iter().flat_map(|tag| tag.as_uuid().into_bytes()));
         bytes
     }
 }
@@ -126,6 +129,8 @@ pub struct Note {
     pub archived: bool,
     /// The colour.
     pub color: Color,
+    /// The tags, each once, in the order of the owner.
+    pub tags: Vec<TagId>,
     /// When it was made.
     pub create_time: SystemTime,
     /// When it last changed.
@@ -159,6 +164,7 @@ impl Note {
             pinned: fields.pinned,
             archived: fields.archived,
             color: fields.color,
+            tags: fields.tags,
             create_time: time,
             update_time: time,
             trashed: None,
@@ -180,9 +186,10 @@ impl Note {
             pinned: self.pinned,
             archived: self.archived,
             color: self.color,
+            tags: self.tags,
         };
         let etag = self.etag.next(&fields);
-        Self { etag, update_time: time, title: fields.title, content: Some(fields.content), ..self }
+        Self { etag, update_time: time, title: fields.title, content: Some(fields.content), tags: fields.tags, ..self }
     }
 
     /// The note moved to the trash at `time`, to be removed for good `retention` later.
@@ -194,6 +201,13 @@ impl Note {
             etag: self.etag.touched(),
             ..self
         }
+    }
+
+    /// The note without this tag, as a new version of `time`. Its content need not have been read.
+    #[must_use]
+    pub fn untagged(mut self, tag: TagId, time: SystemTime) -> Self {
+        self.tags.retain(|other| *other != tag);
+        Self { update_time: time, etag: self.etag.untagged(tag), ..self }
     }
 
     /// The note brought back from the trash at `time`.
@@ -256,6 +270,10 @@ mod tests {
         assert_ne!(plain.canonical(), fields("a", "bc").canonical());
         assert_ne!(plain.canonical(), NoteFields { pinned: true, ..plain.clone() }.canonical());
         assert_ne!(plain.canonical(), NoteFields { archived: true, ..plain.clone() }.canonical());
+        let [one, two] = [Uuid::nil(), Uuid::max()].map(TagId::from_uuid);
+        let tagged = |tags: &[TagId]| NoteFields { tags: tags.to_vec(), ..plain.clone() }.canonical();
+        assert_ne!(plain.canonical(), tagged(&[one]));
+        assert_ne!(tagged(&[one, two]), tagged(&[two, one]));
         assert_eq!(plain.bytes(), 3);
     }
 

@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use super::NoteFields;
+use super::{NoteFields, TAGS_PER_OWNER_MAX};
 
 /// What one owner may keep, the trash included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum QuotaExceeded {
     Notes(u64),
     /// Too many bytes; the limit.
     Bytes(u64),
+    /// Too many tags; the limit.
+    Tags(u64),
 }
 
 /// The place of one change among all changes of its owner.
@@ -51,6 +53,8 @@ pub struct OwnerState {
     pub trash_epoch: i64,
     /// Nothing of the owner is to be removed for good before; none if nothing is.
     pub purge_due: Option<SystemTime>,
+    /// Tags.
+    pub tag_count: u64,
 }
 
 impl OwnerState {
@@ -67,6 +71,7 @@ impl OwnerState {
             last_update: SystemTime::UNIX_EPOCH,
             trash_epoch: 1,
             purge_due: None,
+            tag_count: 0,
         }
     }
 
@@ -143,6 +148,25 @@ impl OwnerState {
             self.purge_at(now);
         }
         emptied
+    }
+
+    /// Counts a new tag.
+    ///
+    /// # Errors
+    /// If the owner has as many as one may have; nothing is counted then.
+    pub fn add_tag(&mut self, now: SystemTime) -> Result<Stamp, QuotaExceeded> {
+        if self.tag_count >= TAGS_PER_OWNER_MAX {
+            return Err(QuotaExceeded::Tags(TAGS_PER_OWNER_MAX));
+        }
+        self.tag_count += 1;
+        Ok(self.stamp(now))
+    }
+
+    /// Counts a tag that is removed; it leaves a tombstone until `remembered`.
+    pub fn remove_tag(&mut self, now: SystemTime, remembered: SystemTime) -> Stamp {
+        self.tag_count -= 1;
+        self.purge_at(remembered);
+        self.stamp(now)
     }
 
     /// Remembers that something is to be removed for good at `time`.

@@ -10,8 +10,8 @@ pub const PAGE_SIZE_MAX: u16 = 1_000;
 pub const PAGE_BYTES: usize = 3 * 1_048_576;
 
 /// Upper bound of what a note adds to an answer beside its content, in bytes: title and snippet at four bytes a code
-/// point, name, times and etag.
-pub const NOTE_BYTES_BESIDE_CONTENT: usize = 2_400;
+/// point, fifty names of tags, its name, times and etag.
+pub const NOTE_BYTES_BESIDE_CONTENT: usize = 4_600;
 
 /// Whether notes with contents of these sizes fit one answer that cannot be cut into pages.
 #[must_use]

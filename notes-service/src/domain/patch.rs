@@ -1,4 +1,4 @@
-use super::{Color, Content, Note, NoteFields, Snippet, Title};
+use super::{Color, Content, Note, NoteFields, Snippet, TagId, Title};
 
 /// The fields of a note that an update replaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,10 +13,13 @@ pub struct NotePatch {
     pub archived: Option<bool>,
     /// The new colour.
     pub color: Option<Color>,
+    /// The new tags, all of them.
+    pub tags: Option<Vec<TagId>>,
 }
 
 /// What an update comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "made once a write, where a box would be one more allocation")]
 pub enum Update {
     /// The note with its new values, its times and etag still the old ones.
     Changed(Note),
@@ -38,6 +41,7 @@ impl NotePatch {
             pinned: self.pinned.unwrap_or_default(),
             archived: self.archived.unwrap_or_default(),
             color: self.color.unwrap_or_default(),
+            tags: self.tags.unwrap_or_default(),
         }
     }
 
@@ -62,6 +66,9 @@ impl NotePatch {
         patched.pinned = self.pinned.unwrap_or(note.pinned);
         patched.archived = self.archived.unwrap_or(note.archived);
         patched.color = self.color.unwrap_or(note.color);
+        if let Some(tags) = &self.tags {
+            patched.tags.clone_from(tags);
+        }
         if patched == *note { Update::Unchanged } else { Update::Changed(patched) }
     }
 }
@@ -82,19 +89,26 @@ mod tests {
             pinned: true,
             archived: false,
             color: Color::from_number(3).unwrap(),
+            tags: vec![TagId::from_uuid(Uuid::nil())],
         };
         Note::new(NoteId::from_uuid(Uuid::nil()), fields, SystemTime::UNIX_EPOCH)
     }
 
     #[test]
     fn only_the_named_fields_change() {
-        let patch = NotePatch { content: Some(Content::default()), pinned: Some(false), ..NotePatch::default() };
+        let patch = NotePatch {
+            content: Some(Content::default()),
+            pinned: Some(false),
+            tags: Some(Vec::new()),
+            ..NotePatch::default()
+        };
         let Update::Changed(patched) = patch.apply(&note(), Some(note().etag)) else { panic!("it changes") };
         let expected = Note {
             content: Some(Content::default()),
             content_bytes: 0,
             snippet: Snippet::default(),
             pinned: false,
+            tags: Vec::new(),
             ..note()
         };
         assert_eq!(patched, expected);
@@ -102,7 +116,12 @@ mod tests {
 
     #[test]
     fn the_same_values_are_no_change() {
-        let patch = NotePatch { title: Some(note().title), color: Some(note().color), ..NotePatch::default() };
+        let patch = NotePatch {
+            title: Some(note().title),
+            color: Some(note().color),
+            tags: Some(note().tags),
+            ..NotePatch::default()
+        };
         assert_eq!(patch.apply(&note(), None), Update::Unchanged);
         assert_eq!(NotePatch::default().apply(&note(), Some(note().etag)), Update::Unchanged);
     }

@@ -186,7 +186,7 @@ macro_rules! redacted_debug {
 redacted_debug!(Title, Content, Snippet, TitleKey);
 
 /// The text in NFC, if that has at most `code_points_max` code points. Stops reading at the first one too many.
-fn normalized(text: &str, code_points_max: usize) -> Result<Cow<'_, str>, TextError> {
+pub(super) fn normalized(text: &str, code_points_max: usize) -> Result<Cow<'_, str>, TextError> {
     if is_nfc_quick(text.chars()) == IsNormalized::Yes {
         return match text.chars().nth(code_points_max) {
             None => Ok(Cow::Borrowed(text)),

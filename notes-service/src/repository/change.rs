@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::tombstones::Tombstone;
-use super::{OwnedNotes, notes, owner_state, tombstones};
+use super::{OwnedNotes, UnknownTags, note_tags, notes, owner_state, tombstones};
 use crate::domain::{Note, NoteId, OwnerState, View};
 
 /// What to do with a note that was found, decided by rules that see the note and the state of its owner.
@@ -27,6 +27,7 @@ pub enum Decision<E> {
 
 /// What became of a change.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made once a write, where a box would be one more allocation")]
 pub enum Changed<E> {
     /// The note as it now is, changed or not, or as it was before it was removed.
     Done(Note),
@@ -38,13 +39,14 @@ pub enum Changed<E> {
 
 impl OwnedNotes<'_> {
     /// Changes one note by the rules of `decide`, which sees the note whole while its owner is locked, and must do the
-    /// same if it is asked again. The row is replaced only if it still is the version that `decide` saw.
+    /// same if it is asked again. The row is replaced only if it still is the version that `decide` saw, and only with tags
+    /// that the owner has.
     ///
     /// # Errors
     /// If the store fails; nothing is changed then.
     pub async fn change<E, D>(self, id: NoteId, decide: D) -> Result<Changed<E>, DatabaseError>
     where
-        E: Send + 'static,
+        E: From<UnknownTags> + Send + 'static,
         D: Fn(&mut OwnerState, &Note) -> Decision<E> + Send + Sync + 'static,
     {
         let owner = self.owner_id();
@@ -58,7 +60,7 @@ impl OwnedNotes<'_> {
 }
 
 /// None if the row is no longer what was read, which only a writer that takes no lock can bring about.
-async fn change<E>(
+async fn change<E: From<UnknownTags>>(
     transaction: &impl ConnectionTrait,
     owner: Uuid,
     id: NoteId,
@@ -90,7 +92,7 @@ pub(super) enum Step<E> {
 }
 
 /// Changes one note of a locked owner.
-pub(super) async fn step<E>(
+pub(super) async fn step<E: From<UnknownTags>>(
     transaction: &impl ConnectionTrait,
     owner: Uuid,
     state: &mut OwnerState,
@@ -100,7 +102,10 @@ pub(super) async fn step<E>(
     let Some(note) = notes::find(transaction, owner, id, View::Full).await? else { return Ok(Step::Missing) };
     Ok(match decide(state, &note) {
         Decision::Save(changed) if notes::replace(transaction, owner, &note, &changed, state).await? => {
-            Step::Written(changed)
+            match note_tags::follow(transaction, owner, &note, &changed, state).await? {
+                Ok(()) => Step::Written(changed),
+                Err(unknown) => Step::Refused(unknown.into()),
+            }
         }
         Decision::Save(_) => Step::Overtaken,
         Decision::Remove { remembered } => {

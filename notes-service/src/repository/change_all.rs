@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::change::{Decision, Step, step};
-use super::{OwnedNotes, owner_state};
+use super::{OwnedNotes, UnknownTags, owner_state};
 use crate::domain::{Note, NoteId, OwnerState, View, fits_an_answer};
 
 /// What became of several changes: all were made, or none.
@@ -22,7 +22,7 @@ pub enum ChangedAll<E> {
 /// The rules of several changes.
 pub trait Rules: Send + Sync + 'static {
     /// Why a change is refused.
-    type Refusal: Send + 'static;
+    type Refusal: From<UnknownTags> + Send + 'static;
 
     /// What to do with the note at `index`, seen whole while its owner is locked; the same if it is asked again.
     fn decide(&self, index: usize, owner: &mut OwnerState, note: &Note) -> Decision<Self::Refusal>;

@@ -11,9 +11,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::entity::{create_request, note, note_body, tombstone};
-use super::{Batching, OwnedNotes, notes, owner_state};
-use crate::domain::{Fingerprint, Note, NoteFields, NoteId, OwnerState, Quota, QuotaExceeded, RequestId};
+use super::entity::{create_request, note, note_body, note_tag, tag, tombstone};
+use super::{Batching, OwnedNotes, UnknownTags, note_tags, notes, owner_state, tags};
+use crate::domain::{Fingerprint, Note, NoteFields, NoteId, OwnerState, Quota, QuotaExceeded, RequestId, TagId};
 
 /// A note to make.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ pub enum Creation {
 }
 
 /// Why a note was not made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CreationRefused {
     /// Another request had the same id.
     RequestReused,
@@ -70,6 +70,8 @@ pub enum CreationRefused {
     Exists,
     /// The owner removed a note with this id for good, not long ago.
     Expunged,
+    /// The owner does not have some of its tags.
+    UnknownTags(UnknownTags),
     /// The owner's quota is used up.
     QuotaExceeded(QuotaExceeded),
 }
@@ -177,9 +179,13 @@ pub(super) struct Batch {
     removed: HashMap<(Uuid, Uuid), SystemTime>,
     /// Requests that were seen, by owner.
     seen: HashMap<(Uuid, Uuid), SeenRequest>,
+    /// Tags that owners have, of those that the notes are to have.
+    known_tags: HashSet<(Uuid, TagId)>,
     writing: HashSet<Uuid>,
     notes: Vec<note::ActiveModel>,
     bodies: Vec<note_body::ActiveModel>,
+    note_tags: Vec<note_tag::ActiveModel>,
+    tag_counts: BTreeMap<Uuid, BTreeMap<TagId, i64>>,
     requests: Vec<create_request::ActiveModel>,
 }
 
@@ -200,9 +206,12 @@ impl Batch {
             taken: taken_ids(transaction, commands).await?,
             removed: removed_ids(transaction, commands).await?,
             seen: seen_requests(transaction, commands).await?,
+            known_tags: known_tags(transaction, commands).await?,
             writing: HashSet::new(),
             notes: Vec::with_capacity(commands.len()),
             bodies: Vec::with_capacity(commands.len()),
+            note_tags: Vec::new(),
+            tag_counts: BTreeMap::new(),
             requests: Vec::new(),
         })
     }
@@ -234,6 +243,10 @@ impl Batch {
             }
             None => {}
         }
+        let known = |tag| self.known_tags.contains(&(*owner, tag));
+        if let Err(unknown) = note_tags::check(&note.fields.tags, known) {
+            return Creation::Refused(CreationRefused::UnknownTags(unknown));
+        }
         let stamp = match state.add(&note.fields, note.now, &note.quota) {
             Ok(stamp) => stamp,
             Err(exceeded) => return Creation::Refused(CreationRefused::QuotaExceeded(exceeded)),
@@ -243,6 +256,10 @@ impl Batch {
         self.taken.insert(key, notes::NO_TRASH);
         self.notes.push(notes::to_row(*owner, &made, state));
         self.bodies.push(notes::to_body(*owner, &made));
+        for tag in &made.tags {
+            *self.tag_counts.entry(*owner).or_default().entry(*tag).or_default() += 1;
+        }
+        self.note_tags.extend(note_tags::to_rows(*owner, &made, state, &made.tags));
         if let (Some(key), Some(repetition)) = (request_key, &note.repetition) {
             state.purge_at(repetition.expire_time);
             self.requests.push(create_request::ActiveModel {
@@ -263,6 +280,12 @@ impl Batch {
         owner_state::save(transaction, written.map(|(owner, state)| (*owner, state))).await?;
         note::Entity::insert_many(self.notes).exec_without_returning(transaction).await?;
         note_body::Entity::insert_many(self.bodies).exec_without_returning(transaction).await?;
+        if !self.note_tags.is_empty() {
+            note_tag::Entity::insert_many(self.note_tags).exec_without_returning(transaction).await?;
+            for (owner, counts) in &self.tag_counts {
+                tags::count(transaction, *owner, counts).await?;
+            }
+        }
         if !self.requests.is_empty() {
             // A row that is there already has expired.
             let forgotten =
@@ -308,6 +331,22 @@ async fn removed_ids(
     let Some(any) = any_of(keys) else { return Ok(HashMap::new()) };
     let rows = tombstone::Entity::find().filter(any).all(transaction).await?;
     Ok(rows.into_iter().map(|row| ((row.owner_id, row.note_id), from_micros(row.expire_us))).collect())
+}
+
+/// Which of the tags that the notes are to have are there.
+async fn known_tags(
+    transaction: &impl ConnectionTrait,
+    commands: &[CreateCommand],
+) -> Result<HashSet<(Uuid, TagId)>, DbErr> {
+    use tag::Column::{OwnerId, TagId as Id};
+    let tagged = commands.iter().filter(|command| !command.note.fields.tags.is_empty()).map(|command| {
+        let tags = command.note.fields.tags.iter().map(|tag| tag.as_uuid());
+        OwnerId.eq(command.owner).and(Id.is_in(tags))
+    });
+    let Some(any) = any_of(tagged) else { return Ok(HashSet::new()) };
+    let select = tag::Entity::find().select_only().columns([OwnerId, Id]).filter(any);
+    let known: Vec<(Uuid, Uuid)> = select.into_tuple().all(transaction).await?;
+    Ok(known.into_iter().map(|(owner, tag)| (owner, TagId::from_uuid(tag))).collect())
 }
 
 /// Which of the requests were seen before, expired or not.

@@ -67,16 +67,19 @@ mod change;
 mod change_all;
 mod create;
 mod create_all;
+mod delete_tag;
 mod empty_trash;
 mod entity;
 mod find_all;
 mod migration;
+mod note_tags;
 mod notes;
 mod owner_state;
 mod owners;
 mod page;
 mod purge;
 mod rows;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod tombstones;
@@ -94,10 +97,13 @@ pub use change_all::{ChangedAll, Rules};
 use create::CreateCommand;
 pub use create::{CreateError, CreateNote, Creation, CreationRefused, NewId, Repetition};
 pub use create_all::CreatedAll;
+pub use delete_tag::{TagDeleted, TagDeletion, UNTAGGED_AT_ONCE};
 pub use find_all::FoundAll;
+pub use note_tags::UnknownTags;
 pub use owners::{DueOwner, DueOwners, Place};
 pub use page::Page;
 pub use purge::{Purge, Purged};
+pub use tags::{TagChanged, TagCreation, TagDecision, TagsPage};
 
 use crate::domain::{Note, NoteId, OwnerState, View};
 
@@ -117,7 +123,7 @@ pub struct Batching {
     pub size: usize,
 }
 
-/// The notes of one owner.
+/// The notes and tags of one owner.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnedNotes<'a> {
     repository: &'a NoteRepository,

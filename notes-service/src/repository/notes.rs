@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::entity::{note, note_body, owner_state};
 use super::rows::{Column, Row};
-use crate::domain::{Color, Content, Etag, Note, NoteId, OwnerState, Snippet, Title, TitleKey, Trashed, View};
+use crate::domain::{Color, Content, Etag, Note, NoteId, OwnerState, Snippet, TagId, Title, TitleKey, Trashed, View};
 
 /// `notes.state` of a live note.
 const LIVE: i16 = 0;
@@ -18,7 +18,7 @@ const IN_TRASH: i16 = 1;
 pub(super) const NO_TRASH: i64 = 0;
 
 /// What is selected of a note, in this order.
-pub(super) const COLUMNS: [Column; 13] = [
+pub(super) const COLUMNS: [Column; 14] = [
     Column::Binary("note_id"),
     Column::Plain("title"),
     Column::Plain("content_bytes"),
@@ -32,6 +32,7 @@ pub(super) const COLUMNS: [Column; 13] = [
     Column::Plain("purge_us"),
     Column::Plain("revision"),
     Column::Plain("digest"),
+    Column::Binary("tag_ids"),
 ];
 
 /// The column after them, when contents are selected.
@@ -110,6 +111,7 @@ pub(super) fn from_row(row: &mut Row, view: View) -> Result<Note, DbErr> {
         color: Color::from_number(row.small(6)?.into()).ok_or_else(|| corrupt("color"))?,
         create_time: from_micros(row.integer(7)?),
         update_time: from_micros(row.integer(8)?),
+        tags: row.optional_bytes(13)?.as_deref().map(from_tag_ids).transpose()?.unwrap_or_default(),
         trashed,
         etag: Etag { revision: row.integer(11)?, digest: row.integer(12)? },
     })
@@ -135,8 +137,24 @@ pub(super) fn to_row(owner: Uuid, note: &Note, state: &OwnerState) -> note::Acti
         revision: Set(note.etag.revision),
         digest: Set(note.etag.digest),
         change_seq: Set(state.change_seq),
-        trash_epoch: Set(if note.trashed.is_some() { state.trash_epoch } else { NO_TRASH }),
+        trash_epoch: Set(trash_epoch(note, state)),
+        tag_ids: Set(to_tag_ids(&note.tags)),
     }
+}
+
+/// The number of the trash that a note lies in.
+pub(super) const fn trash_epoch(note: &Note, state: &OwnerState) -> i64 {
+    if note.trashed.is_some() { state.trash_epoch } else { NO_TRASH }
+}
+
+/// Tags as a row keeps them: sixteen bytes each, null for none.
+pub(super) fn to_tag_ids(tags: &[TagId]) -> Option<Vec<u8>> {
+    (!tags.is_empty()).then(|| tags.iter().flat_map(|tag| tag.as_uuid().into_bytes()).collect())
+}
+
+fn from_tag_ids(bytes: &[u8]) -> Result<Vec<TagId>, DbErr> {
+    let (ids, []) = bytes.as_chunks::<16>() else { return Err(corrupt("tag_ids")) };
+    Ok(ids.iter().map(|id| TagId::from_uuid(Uuid::from_bytes(*id))).collect())
 }
 
 /// The row of a note's content.

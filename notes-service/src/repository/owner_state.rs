@@ -9,7 +9,7 @@ use super::entity::owner_state::{ActiveModel, Column as Field, Entity};
 use super::rows::{self, Column, Row};
 use crate::domain::OwnerState;
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     Column::Binary("owner_id"),
     Column::Plain("change_seq"),
     Column::Plain("epoch"),
@@ -20,6 +20,7 @@ const COLUMNS: [Column; 10] = [
     Column::Plain("trash_epoch"),
     Column::Plain("deleted_bytes"),
     Column::Plain("purge_due_us"),
+    Column::Plain("tag_count"),
 ];
 
 /// Reads the states of these owners and keeps every other writer of them waiting until the end of the transaction.
@@ -95,6 +96,7 @@ pub(super) async fn save(
         Field::TrashEpoch,
         Field::DeletedBytes,
         Field::PurgeDueUs,
+        Field::TagCount,
     ];
     Entity::insert_many(states.into_iter().map(|(owner, state)| to_row(owner, state)))
         .on_conflict(OnConflict::column(Field::OwnerId).update_columns(changing).to_owned())
@@ -118,6 +120,7 @@ fn from_row(row: &Row) -> Result<(Uuid, OwnerState), DbErr> {
         trash_epoch: row.integer(7)?,
         deleted_bytes: count(8)?,
         purge_due: row.optional_integer(9)?.map(from_micros),
+        tag_count: count(10)?,
     };
     Ok((row.uuid(0)?, state))
 }
@@ -135,5 +138,6 @@ fn to_row(owner: Uuid, state: &OwnerState) -> ActiveModel {
         trash_epoch: Set(state.trash_epoch),
         deleted_bytes: Set(count(state.deleted_bytes)),
         purge_due_us: Set(state.purge_due.map(to_micros)),
+        tag_count: Set(count(state.tag_count)),
     }
 }

@@ -52,8 +52,9 @@ async fn purge_batch(transaction: &impl ConnectionTrait, owner: Uuid, purge: Pur
     };
     let (notes, more_notes) = purge_notes(transaction, owner, &mut state, purge).await?;
     let more_tombstones = purge_expired(transaction, owner, Forgetful::Tombstones, purge).await?;
+    let more_tag_tombstones = purge_expired(transaction, owner, Forgetful::TagTombstones, purge).await?;
     let more_requests = purge_expired(transaction, owner, Forgetful::CreateRequests, purge).await?;
-    let more = more_notes || more_tombstones || more_requests;
+    let more = more_notes || more_tombstones || more_tag_tombstones || more_requests;
     state.purge_due = if more { Some(purge.now) } else { next_due(transaction, owner).await? };
     owner_state::save(transaction, [(owner, &state)]).await?;
     Ok(Outcome::Commit(Purged { notes, more }))
@@ -128,6 +129,7 @@ fn notes_of(owner: Uuid) -> SelectStatement {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Forgetful {
     Tombstones,
+    TagTombstones,
     CreateRequests,
 }
 
@@ -163,6 +165,7 @@ impl Forgetful {
     const fn name_and_id(self) -> (&'static str, &'static str) {
         match self {
             Self::Tombstones => ("tombstones", "note_id"),
+            Self::TagTombstones => ("tag_tombstones", "tag_id"),
             Self::CreateRequests => ("create_requests", "request_id"),
         }
     }
@@ -171,7 +174,13 @@ impl Forgetful {
 /// When something of the owner is to be removed next, now that nothing is left of emptied trashes.
 async fn next_due(connection: &impl ConnectionTrait, owner: Uuid) -> Result<Option<SystemTime>, DbErr> {
     let mut earliest = None;
-    for (table, time) in [("notes", "purge_us"), ("tombstones", "expire_us"), ("create_requests", "expire_us")] {
+    let times = [
+        ("notes", "purge_us"),
+        ("tombstones", "expire_us"),
+        ("tag_tombstones", "expire_us"),
+        ("create_requests", "expire_us"),
+    ];
+    for (table, time) in times {
         let row = connection.query_one(&first(owner, table, time)).await?;
         let micros: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?;
         earliest = [earliest, micros].into_iter().flatten().min();

@@ -113,6 +113,14 @@ impl Row {
         }
     }
 
+    /// As [`Row::bytes`]; `hex` makes an empty text of what is missing.
+    pub(super) fn optional_bytes(&self, index: usize) -> Result<Option<Vec<u8>>, DbErr> {
+        match self {
+            Self::Selected(result) => result.try_get_by_index(index),
+            Self::Json(_) => Ok(Some(self.bytes(index)?).filter(|bytes| !bytes.is_empty())),
+        }
+    }
+
     pub(super) fn uuid(&self, index: usize) -> Result<Uuid, DbErr> {
         match self {
             Self::Selected(result) => result.try_get_by_index(index),

@@ -101,6 +101,7 @@ fn patch(violations: &mut Violations, note: &wire::Note, named: impl Fn(&str) ->
         pinned: named("pinned").then_some(note.pinned),
         archived: named("archived").then_some(note.archived),
         color: named("color").then(|| violations.check("note.color", color())).flatten(),
+        tags: None,
     }
 }
 

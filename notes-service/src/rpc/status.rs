@@ -39,11 +39,12 @@ impl From<Malformed> for Status {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        refuse(&error).into_status()
+        refuse(&error, "").into_status()
     }
 }
 
-fn refuse(error: &Error) -> Refusal {
+/// `path` leads to the note that was sent, from the outermost request.
+fn refuse(error: &Error, path: &str) -> Refusal {
     let refusal = |code, reason| Refusal::new(DOMAIN, code, reason, error.to_string());
     match error {
         Error::NoteNotFound => refusal(Code::NotFound, "NOTE_NOT_FOUND"),
@@ -52,13 +53,23 @@ fn refuse(error: &Error) -> Refusal {
         Error::RequestIdReused => refusal(Code::InvalidArgument, "REQUEST_ID_REUSED"),
         Error::NoteQuota(limit) => refusal(Code::ResourceExhausted, "NOTE_QUOTA").with("limit", limit.to_string()),
         Error::ByteQuota(limit) => refusal(Code::ResourceExhausted, "BYTE_QUOTA").with("limit", limit.to_string()),
+        Error::TagQuota(limit) => refusal(Code::ResourceExhausted, "TAG_QUOTA").with("limit", limit.to_string()),
+        Error::UnknownTags(places) => {
+            let unknown = places.iter().map(|place| FieldViolation {
+                field: format!("{path}note.tags[{place}]"),
+                description: "must be a tag of the caller".to_owned(),
+            });
+            Refusal::fields(DOMAIN, unknown.collect())
+        }
         Error::EtagMismatch => refusal(Code::Aborted, "ETAG_MISMATCH"),
         Error::NoteDeleted => refusal(Code::FailedPrecondition, "NOTE_DELETED"),
         Error::NoteAlreadyLive => refusal(Code::AlreadyExists, "NOTE_ALREADY_LIVE"),
         Error::NoteNotDeleted => refusal(Code::FailedPrecondition, "NOTE_NOT_DELETED"),
         Error::PageTokenInvalid => refusal(Code::InvalidArgument, "PAGE_TOKEN_INVALID"),
         Error::ResponseTooLarge => refusal(Code::InvalidArgument, "RESPONSE_TOO_LARGE"),
-        Error::InBatch { index, error } => refuse(error).with("index", index.to_string()),
+        Error::InBatch { index, error } => {
+            refuse(error, &format!("requests[{index}].")).with("index", index.to_string())
+        }
         Error::Overloaded => refusal(Code::ResourceExhausted, "OVERLOADED").retry_after(AFTER_OVERLOAD),
         Error::StoreUnavailable(source) => {
             tracing::warn!(error = %Causes(source), "the store is unavailable");
@@ -105,6 +116,7 @@ mod tests {
         check(Error::RequestIdReused, Code::InvalidArgument, "REQUEST_ID_REUSED");
         check(Error::NoteQuota(5), Code::ResourceExhausted, "NOTE_QUOTA");
         check(Error::ByteQuota(5), Code::ResourceExhausted, "BYTE_QUOTA");
+        check(Error::TagQuota(5), Code::ResourceExhausted, "TAG_QUOTA");
         check(Error::EtagMismatch, Code::Aborted, "ETAG_MISMATCH");
         check(Error::NoteDeleted, Code::FailedPrecondition, "NOTE_DELETED");
         check(Error::NoteAlreadyLive, Code::AlreadyExists, "NOTE_ALREADY_LIVE");
@@ -114,6 +126,11 @@ mod tests {
         let third = Error::InBatch { index: 2, error: Box::new(Error::EtagMismatch) };
         let third = check(third, Code::Aborted, "ETAG_MISMATCH").get_details_error_info().expect("checked");
         assert_eq!(third.metadata["index"], "2");
+        let unknown = Error::InBatch { index: 2, error: Box::new(Error::UnknownTags(vec![0, 3])) };
+        let unknown = check(unknown, Code::InvalidArgument, "FIELD_INVALID");
+        let fields = unknown.get_details_bad_request().expect("it names the fields").field_violations;
+        let fields: Vec<_> = fields.into_iter().map(|violation| violation.field).collect();
+        assert_eq!(fields, ["requests[2].note.tags[0]", "requests[2].note.tags[3]"]);
         check(Malformed::OrderBy, Code::InvalidArgument, "ORDER_BY_INVALID");
         let violation = FieldViolation { field: "note.title".to_owned(), description: "is too long".to_owned() };
         let status = check(Malformed::Fields(vec![violation]), Code::InvalidArgument, "FIELD_INVALID");

@@ -23,6 +23,7 @@ pub(in crate::repository) struct Model {
     pub(in crate::repository) digest: i64,
     pub(in crate::repository) change_seq: i64,
     pub(in crate::repository) trash_epoch: i64,
+    pub(in crate::repository) tag_ids: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

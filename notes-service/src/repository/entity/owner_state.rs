@@ -14,6 +14,7 @@ pub(in crate::repository) struct Model {
     pub(in crate::repository) trash_epoch: i64,
     pub(in crate::repository) deleted_bytes: i64,
     pub(in crate::repository) purge_due_us: Option<i64>,
+    pub(in crate::repository) tag_count: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -68,6 +68,7 @@ async fn an_update_of_every_field_is_stored_and_listed() {
         pinned: Some(true),
         archived: Some(true),
         color: crate::domain::Color::from_number(2),
+        tags: Some(vec![fixture.tag(alice, "tag").await.id]),
     };
     let updated = done(fixture.update(alice, note.id, patch, None).await);
     assert_eq!(updated.create_time, note.create_time);

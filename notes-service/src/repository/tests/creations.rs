@@ -60,6 +60,7 @@ async fn a_note_is_found_as_it_was_made_by_its_owner_alone() {
         pinned: true,
         archived: true,
         color: crate::domain::Color::from_number(7).unwrap(),
+        tags: vec![fixture.tag(alice, "tag").await.id],
     };
     let note = fixture.create(alice, fields).await;
 

@@ -6,6 +6,8 @@ mod creations;
 mod lists;
 mod migrations;
 mod plans;
+mod tag_plans;
+mod tags;
 mod trash;
 mod workload;
 
@@ -20,7 +22,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect 
 use uuid::Uuid;
 
 use super::entity::{note, note_body, owner_state, tombstone};
-use super::{Batching, Changed, CreateNote, Creation, CreationRefused, Decision, NewId, NoteRepository};
+use super::{Batching, Changed, CreateNote, Creation, CreationRefused, Decision, NewId, NoteRepository, UnknownTags};
 use crate::domain::{
     Content, Etag, Note, NoteFields, NoteId, NotePatch, OwnerState, Quota, QuotaExceeded, Title, Update,
 };
@@ -43,6 +45,13 @@ pub(super) enum Refusal {
     InTrash,
     Live,
     Quota(QuotaExceeded),
+    UnknownTags(UnknownTags),
+}
+
+impl From<UnknownTags> for Refusal {
+    fn from(unknown: UnknownTags) -> Self {
+        Self::UnknownTags(unknown)
+    }
 }
 
 impl Fixture {

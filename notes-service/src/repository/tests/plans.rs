@@ -8,10 +8,10 @@ use sea_orm::{ConnectionTrait as _, Statement, StatementBuilder};
 use super::super::purge::{Forgetful, Purge};
 use super::super::{find_all, notes, owner_state as states, owners, page, purge};
 use super::*;
-use crate::domain::{Order, PageQuery, PageSize, Position, SortField, SortValue, TitleKey, View};
+use crate::domain::{Order, PageQuery, PageSize, Position, SortField, SortValue, TagId, TitleKey, View};
 
 impl Fixture {
-    async fn plan(&self, select: impl StatementBuilder + Send + 'static) -> String {
+    pub(super) async fn plan(&self, select: impl StatementBuilder + Send + 'static) -> String {
         let read = self.repository.database.read(move |connection| {
             Box::pin(async move {
                 let Statement { sql, values, db_backend } = connection.get_database_backend().build(&select);
@@ -44,10 +44,19 @@ impl Fixture {
     }
 
     /// An owner with so many notes among others that a wrong plan would be a bad one.
-    async fn owner_of_many(&self) -> Subject {
-        let alice = somebody();
-        for owner in [alice, somebody()] {
-            let creations = (0..1_000).map(|index| self.create(owner, titled(&format!("{index}"))));
+    pub(super) async fn owner_of_many(&self) -> Subject {
+        self.owner_of_many_with_a_tag().await.0
+    }
+
+    /// The same, and the tag that half of the notes have.
+    pub(super) async fn owner_of_many_with_a_tag(&self) -> (Subject, TagId) {
+        let (alice, bob) = (somebody(), somebody());
+        let tag = self.tag(alice, "hers").await.id;
+        for (owner, tag) in [(alice, tag), (bob, self.tag(bob, "his").await.id)] {
+            let creations = (0..1_000).map(|index| {
+                let tags = if index % 2 == 0 { vec![tag] } else { Vec::new() };
+                self.create(owner, NoteFields { tags, ..titled(&format!("{index}")) })
+            });
             futures_util::future::join_all(creations).await;
         }
         self.many_other_owners().await;
@@ -58,7 +67,7 @@ impl Fixture {
             })
         });
         analyze.await.expect("the store works");
-        alice
+        (alice, tag)
     }
 }
 
@@ -75,7 +84,7 @@ fn from_the_middle(order: Order, show_deleted: bool, view: View) -> PageQuery {
 }
 
 /// The partitions of a table that a plan of PostgreSQL names, not the aliases that it gives them.
-fn partitions<'a>(plan: &'a str, table: &str) -> BTreeSet<&'a str> {
+pub(super) fn partitions<'a>(plan: &'a str, table: &str) -> BTreeSet<&'a str> {
     let is_partition =
         |name: &str| name.strip_prefix(table).is_some_and(|rest| rest.chars().all(|digit| digit.is_ascii_digit()));
     let tables = plan.split(" on ").skip(1).filter_map(|rest| rest.split_whitespace().next());
@@ -166,6 +175,7 @@ async fn what_is_due_is_found_in_an_index_in_one_partition() {
         (purge::expired(alice, 1, PURGE), "notes_by_purge_time (owner_id=? AND purge_us<?)"),
         (purge::first(alice, "notes", "purge_us"), "notes_by_purge_time (owner_id=?"),
         (purge::first(alice, "tombstones", "expire_us"), "tombstones_by_expire_time (owner_id=?"),
+        (purge::first(alice, "tag_tombstones", "expire_us"), "tag_tombstones_by_expire_time (owner_id=?"),
         (purge::first(alice, "create_requests", "expire_us"), "create_requests_by_expire_time (owner_id=?"),
     ];
     for (select, place) in selects {
@@ -176,18 +186,18 @@ async fn what_is_due_is_found_in_an_index_in_one_partition() {
                 assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
             }
             Engine::Postgres => {
-                let tables = ["notes_", "tombstones_", "create_requests_"];
+                let tables = ["notes_", "tombstones_", "tag_tombstones_", "create_requests_"];
                 assert_eq!(tables.map(|table| partitions(&plan, table).len()).iter().sum::<usize>(), 1, "{plan}");
                 assert!(!plan.contains("Seq Scan on notes"), "{plan}");
             }
         }
     }
-    for table in [Forgetful::Tombstones, Forgetful::CreateRequests] {
+    for table in [Forgetful::Tombstones, Forgetful::TagTombstones, Forgetful::CreateRequests] {
         let plan = fixture.plan(purge::forget(alice, table, PURGE)).await;
         match fixture.repository.database.engine() {
             Engine::Sqlite => assert!(!plan.contains("SCAN tombstones") && !plan.contains("SCAN create"), "{plan}"),
             Engine::Postgres => {
-                let tables = ["tombstones_", "create_requests_"];
+                let tables = ["tombstones_", "tag_tombstones_", "create_requests_"];
                 assert_eq!(tables.map(|table| partitions(&plan, table).len()).iter().sum::<usize>(), 1, "{plan}");
             }
         }

@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "access/v1/access.proto",
     "auth/v1/account.proto",
     "auth/v1/account_service.proto",
@@ -16,6 +16,7 @@ const FILES: [&str; 8] = [
     "auth/v1/session.proto",
     "notes/v1/note.proto",
     "notes/v1/notes_service.proto",
+    "notes/v1/sync.proto",
     "notes/v1/usage.proto",
 ];
 

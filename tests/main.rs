@@ -14,6 +14,7 @@ mod lists;
 mod notes;
 mod sessions;
 mod sign_out;
+mod sync;
 mod trash;
 
 // What holds for every RPC.

@@ -1,5 +1,7 @@
 //! Every setting of the service, with its default and its bounds.
 
+mod sync;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use runtime::config::{Reader, Secret};
 use runtime::database::DatabaseConfig;
 use runtime::server::ServerConfig;
 
+pub use self::sync::SyncConfig;
 use crate::app::{Limits, PurgePace};
 use crate::domain::Quota;
 use crate::repository::Batching;
@@ -46,6 +49,8 @@ pub struct Config {
     pub purge: PurgePace,
     /// How page tokens are made.
     pub page_tokens: PageTokenConfig,
+    /// How copies follow the notes.
+    pub sync: SyncConfig,
 }
 
 /// Whose tokens are accepted.
@@ -103,6 +108,7 @@ impl Config {
             batching: read_batching(reader),
             purge: read_purge(reader),
             page_tokens,
+            sync: SyncConfig::read(reader),
         }
     }
 }

@@ -3,6 +3,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use authn::{AccessPolicy, Clock, PublicKey, Trust, Verifier};
@@ -14,7 +15,7 @@ use runtime::server::{Check, Server, Services};
 
 use crate::app::{App, PurgePace};
 use crate::config::{Config, KeySource, PageTokenConfig, TrustConfig};
-use crate::crypto::{PageTokens, page_token_secret};
+use crate::crypto::{PageTokens, SyncTokens, TokenKeys, page_token_secret};
 use crate::repository::NoteRepository;
 use crate::rpc::{DOMAIN, Notes};
 
@@ -42,9 +43,11 @@ impl Service for NotesService {
 
     async fn build(config: Config, clock: Clock) -> Result<Self, Failure> {
         let verifier = verifier(&config.trust, clock.clone())?;
-        let page_tokens = page_tokens(&config.page_tokens, &config.data_dir)?;
+        let token_keys = Arc::new(token_keys(&config.page_tokens, &config.data_dir)?);
+        let page_tokens = PageTokens::new(Arc::clone(&token_keys), config.page_tokens.lifetime);
+        let sync_tokens = SyncTokens::new(token_keys, config.sync.epoch);
         let repository = NoteRepository::open(&config.database, config.batching).await?;
-        let app = App::new(repository.clone(), page_tokens, config.limits, clock);
+        let app = App::new(repository.clone(), page_tokens, sync_tokens, config.limits, clock);
         let max_request_bytes = config.server.max_request_bytes;
         let notes = NotesServiceServer::new(Notes::new(app.clone())).max_decoding_message_size(max_request_bytes);
         let services = Services {
@@ -106,13 +109,13 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()).into())
 }
 
-fn page_tokens(config: &PageTokenConfig, data_dir: &Path) -> Result<PageTokens, Failure> {
+fn token_keys(config: &PageTokenConfig, data_dir: &Path) -> Result<TokenKeys, Failure> {
     let secret = match &config.secret {
         Some(secret) => secret.clone(),
         None => page_token_secret(data_dir)?,
     };
     let before = config.previous_secret.as_ref().map(|secret| secret.expose().as_bytes());
-    Ok(PageTokens::new(secret.expose().as_bytes(), before, config.lifetime))
+    Ok(TokenKeys::new(secret.expose().as_bytes(), before))
 }
 
 fn store_check(repository: &NoteRepository) -> Check {

@@ -10,8 +10,9 @@ use proto::auth::v1::{
 use proto::notes::v1::notes_service_client::NotesServiceClient;
 use proto::notes::v1::{
     BatchCreateNotesRequest, BatchDeleteNotesRequest, BatchGetNotesRequest, BatchUpdateNotesRequest, CreateNoteRequest,
-    DeleteNoteRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest, GetUsageRequest, ListNotesRequest,
-    ListNotesResponse, Note, NoteView, UndeleteNoteRequest, UpdateNoteRequest, Usage,
+    DeleteNoteRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest, GetUsageRequest, ListNoteChangesRequest,
+    ListNoteChangesResponse, ListNotesRequest, ListNotesResponse, Note, NoteView, UndeleteNoteRequest,
+    UpdateNoteRequest, Usage,
 };
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -227,6 +228,10 @@ impl Person {
 
     pub async fn usage(&self) -> Answer<Usage> {
         self.notes.clone().get_usage(self.signed(GetUsageRequest {})).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn changes(&self, request: ListNoteChangesRequest) -> Answer<ListNoteChangesResponse> {
+        self.notes.clone().list_note_changes(self.signed(request)).await.map(tonic::Response::into_inner)
     }
 
     pub async fn batch_get(&self, names: Vec<String>, view: NoteView) -> Answer<Vec<Note>> {

@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod assert;
+pub mod copy;
 pub mod descriptors;
 pub mod process;
 pub mod raw;

@@ -146,10 +146,16 @@ impl Stack {
 
     /// Stops the notes service and starts it again on the same store, with the keys where the auth service is now.
     pub async fn restart_notes(self) -> Self {
+        self.restart_notes_with(&[]).await
+    }
+
+    /// As [`Stack::restart_notes`], some settings changed.
+    pub async fn restart_notes_with(self, settings: Settings<'_>) -> Self {
         let Self { clock, notes, mut notes_environment, .. } = self;
         notes.stop().await;
         let jwks = format!("http://{}/.well-known/jwks.json", self.auth.address());
         change(&mut notes_environment, &[("NOTES_SERVICE_TRUST_JWKS_URL", &jwks)]);
+        change(&mut notes_environment, settings);
         let notes = Running::start::<NotesService>(notes_environment.clone(), clock.clock()).await;
         notes.ready("notes.v1.NotesService").await;
         Self { clock, notes, notes_environment, ..self }

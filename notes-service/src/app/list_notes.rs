@@ -1,7 +1,7 @@
 use authn::Subject;
 
 use super::{App, Error};
-use crate::domain::{Note, Order, PageQuery, PageSize, View};
+use crate::domain::{Note, Order, PageQuery, PageSize, SyncPoint, View};
 
 /// Which notes to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct NotesPage {
     pub notes: Vec<Note>,
     /// Where the next page begins.
     pub next_page_token: String,
+    /// The token of a copy that has what the first page and those after it bring; empty on every other page.
+    pub sync_token: String,
 }
 
 impl App {
@@ -42,9 +44,16 @@ impl App {
                 Some(position.ok_or(Error::PageTokenInvalid)?)
             }
         };
+        let is_first = after.is_none();
         let query = PageQuery { order, show_deleted, view, size, after };
         let page = self.repository.for_owner(owner).page(query).await?;
         let seal = |position| self.page_tokens.seal(owner, order, show_deleted, &position, now);
-        Ok(NotesPage { notes: page.notes, next_page_token: page.next.map(seal).unwrap_or_default() })
+        // Of a page without notes the moment is not known; a copy without notes may as well begin at the beginning.
+        let as_of = is_first.then(|| page.as_of.unwrap_or(SyncPoint::BEGINNING));
+        Ok(NotesPage {
+            notes: page.notes,
+            next_page_token: page.next.map(seal).unwrap_or_default(),
+            sync_token: as_of.map(|point| self.sync_tokens.seal(owner, point)).unwrap_or_default(),
+        })
     }
 }

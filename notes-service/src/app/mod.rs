@@ -6,6 +6,7 @@ mod delete_note;
 mod empty_trash;
 mod expunge_note;
 mod get_usage;
+mod list_note_changes;
 mod list_notes;
 mod purge;
 #[cfg(test)]
@@ -24,11 +25,12 @@ use runtime::database::DatabaseError;
 pub use create_note::CreateNote;
 pub use delete_note::DeleteNote;
 pub use get_usage::Usage;
+pub use list_note_changes::{ListNoteChanges, NoteChangesPage};
 pub use list_notes::{ListNotes, NotesPage};
 pub use purge::PurgePace;
 pub use update_note::UpdateNote;
 
-use crate::crypto::PageTokens;
+use crate::crypto::{PageTokens, SyncTokens};
 use crate::domain::{Quota, QuotaExceeded};
 use crate::repository::{CreateError, NoteRepository, UnknownTags};
 
@@ -37,6 +39,7 @@ use crate::repository::{CreateError, NoteRepository, UnknownTags};
 pub struct App {
     repository: NoteRepository,
     page_tokens: Arc<PageTokens>,
+    sync_tokens: Arc<SyncTokens>,
     limits: Limits,
     clock: Clock,
 }
@@ -96,6 +99,12 @@ pub enum Error {
     /// The page token is altered, old, somebody else's, or of other arguments.
     #[error("the page token is not valid for this request")]
     PageTokenInvalid,
+    /// The sync token is altered, or somebody else's.
+    #[error("the sync token is not valid")]
+    SyncTokenInvalid,
+    /// What must be known to go on from the sync token is known no more.
+    #[error("begin again with an empty sync token and drop what it does not bring")]
+    SyncTokenExpired,
     /// The notes of a batch would not fit one answer.
     #[error("the notes do not fit one answer; ask for the basic view or for fewer")]
     ResponseTooLarge,
@@ -124,8 +133,14 @@ pub enum Error {
 impl App {
     /// The use cases on `repository`.
     #[must_use]
-    pub fn new(repository: NoteRepository, page_tokens: PageTokens, limits: Limits, clock: Clock) -> Self {
-        Self { repository, page_tokens: Arc::new(page_tokens), limits, clock }
+    pub fn new(
+        repository: NoteRepository,
+        page_tokens: PageTokens,
+        sync_tokens: SyncTokens,
+        limits: Limits,
+        clock: Clock,
+    ) -> Self {
+        Self { repository, page_tokens: Arc::new(page_tokens), sync_tokens: Arc::new(sync_tokens), limits, clock }
     }
 
     /// The notes themselves, for a use case that is one call.

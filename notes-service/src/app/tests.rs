@@ -10,6 +10,7 @@ use runtime::testing::Store;
 use uuid::Uuid;
 
 use super::*;
+use crate::crypto::TokenKeys;
 use crate::domain::{Content, Etag, Note, NoteFields, NoteId, NotePatch, Order, PageSize, RequestId, Title, View};
 use crate::repository::Batching;
 use crate::testing::somebody;
@@ -37,8 +38,10 @@ impl Service {
             tokio::task::yield_now().await;
         }
         let clock = ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_000_000));
-        let page_tokens = PageTokens::new(b"a secret of thirty-two bytes or so", [], 3 * DAY);
-        let app = App::new(repository, page_tokens, LIMITS, clock.clock());
+        let keys = Arc::new(TokenKeys::new(b"a secret of thirty-two bytes or so", []));
+        let page_tokens = PageTokens::new(Arc::clone(&keys), 3 * DAY);
+        let sync_tokens = SyncTokens::new(keys, 1);
+        let app = App::new(repository, page_tokens, sync_tokens, LIMITS, clock.clock());
         Self { app, clock, _store: store }
     }
 

@@ -2,6 +2,10 @@
 
 mod page_token;
 mod page_token_secret;
+mod sync_token;
+mod token_keys;
 
 pub use page_token::PageTokens;
 pub use page_token_secret::page_token_secret;
+pub use sync_token::{Opened, SyncTokens};
+pub use token_keys::TokenKeys;

@@ -1,51 +1,36 @@
-use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use authn::Subject;
-use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use runtime::database::{from_micros, to_micros};
 use uuid::Uuid;
 
+use super::TokenKeys;
 use crate::domain::{NoteId, Order, Position, SortField, SortValue, TITLE_KEY_BYTES_MAX, TitleKey};
 
-/// Longest page token that is looked at; those of this service are far shorter.
-const LONGEST: usize = 1_024;
-const KEY_ID_BYTES: usize = 4;
-const NONCE_BYTES: usize = 12;
 /// The first byte of what is sealed; another layout gets another number.
 const VERSION: u8 = 1;
 
 /// Makes page tokens and reads them back.
 ///
-/// A token holds the place where its page begins, sealed with AES-256-GCM-SIV: nobody can read it (a place may hold the
+/// A token holds the place where its page begins, sealed by [`TokenKeys`]: nobody can read it (a place may hold the
 /// beginning of a title), and nobody can alter it, use it as somebody else, with another method, order or
 /// `show_deleted`, or after its lifetime. It is no authority: whose notes are read is the access token's matter alone.
 /// Source: AIP-158.
+#[derive(Debug)]
 pub struct PageTokens {
-    /// The first one seals, all of them open, so that a secret can be replaced without breaking readers.
-    keys: Vec<Key>,
+    keys: Arc<TokenKeys>,
     lifetime: Duration,
 }
 
-struct Key {
-    id: [u8; KEY_ID_BYTES],
-    cipher: RandomizedNonceKey,
-}
-
 impl PageTokens {
-    /// Tokens under keys that are derived from `secret`; those of the secrets before it are still read.
+    /// Tokens under these keys.
     #[must_use]
-    pub fn new<'a>(secret: &'a [u8], before: impl IntoIterator<Item = &'a [u8]>, lifetime: Duration) -> Self {
-        Self { keys: std::iter::once(secret).chain(before).map(Key::derive).collect(), lifetime }
+    pub const fn new(keys: Arc<TokenKeys>, lifetime: Duration) -> Self {
+        Self { keys, lifetime }
     }
 
     /// The token for a page of `owner` that begins after `position`.
-    ///
-    /// # Panics
-    /// Never: sealing a few bytes cannot fail.
     #[must_use]
     pub fn seal(
         &self,
@@ -55,11 +40,7 @@ impl PageTokens {
         position: &Position,
         now: SystemTime,
     ) -> String {
-        let key = self.keys.first().expect("there is a key");
-        let mut sealed = encode(position, now);
-        let aad = Aad::from(bound_to(owner, order, show_deleted));
-        let nonce = key.cipher.seal_in_place_append_tag(aad, &mut sealed).expect("a few bytes can be sealed");
-        URL_SAFE_NO_PAD.encode([&key.id[..], nonce.as_ref(), &sealed].concat())
+        self.keys.seal(&bound_to(owner, order, show_deleted), encode(position, now))
     }
 
     /// The position in a token that was sealed for the same arguments; none if it was not, or too long ago.
@@ -72,50 +53,11 @@ impl PageTokens {
         show_deleted: bool,
         now: SystemTime,
     ) -> Option<Position> {
-        if token.len() > LONGEST {
-            return None;
-        }
-        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (id, rest) = bytes.split_first_chunk::<KEY_ID_BYTES>()?;
-        let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>()?;
-        let key = self.keys.iter().find(|key| key.id == *id)?;
-        let aad = Aad::from(bound_to(owner, order, show_deleted));
-        let mut sealed = sealed.to_vec();
-        let opened = key.cipher.open_in_place(Nonce::from(nonce), aad, &mut sealed).ok()?;
-        let (position, issue_time) = decode(opened, order.field)?;
+        let opened = self.keys.open(&bound_to(owner, order, show_deleted), token)?;
+        let (position, issue_time) = decode(&opened, order.field)?;
         let age = now.duration_since(issue_time).unwrap_or_default();
         (age <= self.lifetime).then_some(position)
     }
-}
-
-impl fmt::Debug for PageTokens {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PageTokens").field("lifetime", &self.lifetime).finish_non_exhaustive()
-    }
-}
-
-impl Key {
-    /// Derives a key and its id, so that neither says anything of the secret or of the other (RFC 5869).
-    fn derive(secret: &[u8]) -> Self {
-        let prk = Salt::new(HKDF_SHA256, b"notes-service page tokens").extract(secret);
-        let (mut id, mut key) = ([0; KEY_ID_BYTES], [0; 32]);
-        expand(&prk, b"key id", &mut id);
-        expand(&prk, b"AES-256-GCM-SIV", &mut key);
-        let cipher = RandomizedNonceKey::new(&AES_256_GCM_SIV, &key).expect("the key has 32 bytes");
-        Self { id, cipher }
-    }
-}
-
-fn expand(prk: &Prk, purpose: &[u8], output: &mut [u8]) {
-    struct Length(usize);
-    impl KeyType for Length {
-        fn len(&self) -> usize {
-            self.0
-        }
-    }
-    let purpose = [purpose];
-    let material = prk.expand(&purpose, Length(output.len())).and_then(|okm| okm.fill(output));
-    material.expect("far fewer bytes than HKDF gives");
 }
 
 /// What a token is good for; authenticated with it and not part of it.
@@ -157,13 +99,17 @@ fn decode(bytes: &[u8], field: SortField) -> Option<(Position, SystemTime)> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
     use crate::domain::Title;
 
     const LIFETIME: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
     fn tokens(secret: &str, before: &[&str]) -> PageTokens {
-        PageTokens::new(secret.as_bytes(), before.iter().map(|secret| secret.as_bytes()), LIFETIME)
+        let keys = TokenKeys::new(secret.as_bytes(), before.iter().map(|secret| secret.as_bytes()));
+        PageTokens::new(Arc::new(keys), LIFETIME)
     }
 
     fn at(seconds: u64) -> SystemTime {

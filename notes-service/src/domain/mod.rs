@@ -1,14 +1,17 @@
 //! The rules: pure values and decisions, without I/O, clock or randomness.
 
+mod digest;
 mod etag;
 mod note;
 mod owner_state;
 mod page;
 mod patch;
 mod request;
+mod sync;
 mod tag;
 mod text;
 
+pub use digest::SetDigest;
 pub use etag::Etag;
 pub use note::{Color, Note, NoteFields, NoteId, Trashed, View};
 pub use owner_state::{OwnerState, Quota, QuotaExceeded, Stamp};
@@ -18,6 +21,10 @@ pub use page::{
 };
 pub use patch::{NotePatch, Update};
 pub use request::{Fingerprint, RequestId};
+pub use sync::{
+    CHANGES_PAGE_SIZE_DEFAULT, CHANGES_PAGE_SIZE_MAX, Change, ChangesPageSize, ChangesQuery, NotesDigest, Resumption,
+    SyncPoint,
+};
 pub use tag::{
     TAG_NAME_CODE_POINTS_MAX, TAGS_PER_NOTE_MAX, TAGS_PER_OWNER_MAX, Tag, TagFields, TagId, TagName, TagNameError,
     TagNameKey, TagPatch,

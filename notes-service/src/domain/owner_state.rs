@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use super::{NoteFields, TAGS_PER_OWNER_MAX};
+use super::{Note, NoteFields, SetDigest, TAGS_PER_OWNER_MAX};
 
 /// What one owner may keep, the trash included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,14 @@ pub struct OwnerState {
     pub last_update: SystemTime,
     /// Number of the present trash, from 1. What lies in one before was emptied out and is only yet to be removed.
     pub trash_epoch: i64,
+    /// Number of the change that emptied the trash last; 0 if none did.
+    pub emptied_seq: i64,
+    /// Number of the last removal whose tombstone is gone; 0 if none is.
+    pub forgotten_seq: i64,
+    /// Digest of the notes that are not in the trash.
+    pub notes: SetDigest,
+    /// Digest of the notes in the trash.
+    pub deleted_notes: SetDigest,
     /// Nothing of the owner is to be removed for good before; none if nothing is.
     pub purge_due: Option<SystemTime>,
     /// Tags.
@@ -60,7 +68,7 @@ pub struct OwnerState {
 impl OwnerState {
     /// The state of an owner who has nothing yet.
     #[must_use]
-    pub const fn empty(epoch: i64) -> Self {
+    pub fn empty(epoch: i64) -> Self {
         Self {
             change_seq: 0,
             epoch,
@@ -70,9 +78,26 @@ impl OwnerState {
             deleted_bytes: 0,
             last_update: SystemTime::UNIX_EPOCH,
             trash_epoch: 1,
+            emptied_seq: 0,
+            forgotten_seq: 0,
+            notes: SetDigest::default(),
+            deleted_notes: SetDigest::default(),
             purge_due: None,
             tag_count: 0,
         }
+    }
+
+    /// Keeps the digest of what is there: `before` became `after`, where none is a note that is not there.
+    pub fn digest(&mut self, before: Option<&Note>, after: Option<&Note>) {
+        for note in [before, after].into_iter().flatten() {
+            let digest = if note.trashed.is_some() { &mut self.deleted_notes } else { &mut self.notes };
+            *digest = digest.toggled(note.id, note.etag);
+        }
+    }
+
+    /// Remembers that the removal of this number is forgotten.
+    pub fn forget(&mut self, change_seq: i64) {
+        self.forgotten_seq = self.forgotten_seq.max(change_seq);
     }
 
     /// Counts one change.
@@ -144,7 +169,8 @@ impl OwnerState {
             self.note_count -= emptied;
             self.bytes -= std::mem::take(&mut self.deleted_bytes);
             self.trash_epoch += 1;
-            self.stamp(now);
+            self.deleted_notes = SetDigest::default();
+            self.emptied_seq = self.stamp(now).change_seq;
             self.purge_at(now);
         }
         emptied
@@ -177,8 +203,10 @@ impl OwnerState {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
-    use crate::domain::Content;
+    use crate::domain::{Content, NoteId};
 
     const QUOTA: Quota = Quota { notes: 2, bytes: 10 };
 
@@ -234,5 +262,34 @@ mod tests {
         assert_eq!(owner.empty_trash(at(3)), 2);
         assert_eq!((owner.note_count, owner.bytes, owner.deleted_note_count, owner.deleted_bytes), (3, 20, 0, 0));
         assert_eq!((owner.trash_epoch, owner.change_seq, owner.purge_due), (2, 3, Some(at(3))));
+        assert_eq!(owner.emptied_seq, 3);
+    }
+
+    #[test]
+    fn the_digests_follow_a_note_through_its_life() {
+        let mut owner = OwnerState::empty(0);
+        let note = Note::new(NoteId::from_uuid(Uuid::nil()), sized(1), at(1));
+        let (one, none) = (SetDigest::default().toggled(note.id, note.etag), SetDigest::default());
+        owner.digest(None, Some(&note));
+        assert_eq!((owner.notes, owner.deleted_notes), (one, none));
+        let trashed = note.clone().into_trash(at(2), Duration::ZERO);
+        owner.digest(Some(&note), Some(&trashed));
+        assert_eq!((owner.notes, owner.deleted_notes), (none, none.toggled(trashed.id, trashed.etag)));
+        let mut emptied = owner.clone();
+        emptied.trash(1, at(2), Duration::ZERO);
+        (emptied.note_count, emptied.bytes) = (1, 1);
+        emptied.empty_trash(at(3));
+        assert_eq!(emptied.deleted_notes, none);
+        owner.digest(Some(&trashed), None);
+        assert_eq!((owner.notes, owner.deleted_notes), (none, none));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_never_remembered_again() {
+        let mut owner = OwnerState::empty(0);
+        for change_seq in [5, 3] {
+            owner.forget(change_seq);
+            assert_eq!(owner.forgotten_seq, 5);
+        }
     }
 }

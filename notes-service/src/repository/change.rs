@@ -102,6 +102,7 @@ pub(super) async fn step<E: From<UnknownTags>>(
     let Some(note) = notes::find(transaction, owner, id, View::Full).await? else { return Ok(Step::Missing) };
     Ok(match decide(state, &note) {
         Decision::Save(changed) if notes::replace(transaction, owner, &note, &changed, state).await? => {
+            state.digest(Some(&note), Some(&changed));
             match note_tags::follow(transaction, owner, &note, &changed, state).await? {
                 Ok(()) => Step::Written(changed),
                 Err(unknown) => Step::Refused(unknown.into()),
@@ -112,6 +113,7 @@ pub(super) async fn step<E: From<UnknownTags>>(
             notes::remove(transaction, owner, [id]).await?;
             let tombstone = Tombstone { id, change_seq: state.change_seq, expire_time: remembered };
             tombstones::save(transaction, owner, [tombstone]).await?;
+            state.digest(Some(&note), None);
             Step::Written(note)
         }
         Decision::Keep => Step::Kept(note),

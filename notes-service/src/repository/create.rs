@@ -252,6 +252,7 @@ impl Batch {
             Err(exceeded) => return Creation::Refused(CreationRefused::QuotaExceeded(exceeded)),
         };
         let made = Note::new(id, note.fields.clone(), stamp.time);
+        state.digest(None, Some(&made));
         self.writing.insert(*owner);
         self.taken.insert(key, notes::NO_TRASH);
         self.notes.push(notes::to_row(*owner, &made, state));

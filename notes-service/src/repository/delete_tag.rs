@@ -105,7 +105,9 @@ async fn untag(
         if [NO_TRASH, state.trash_epoch].contains(&trash) {
             live += note_tags::counted(&note).iter().filter(|counted| **counted == tag).count();
             let stamp = state.stamp(now);
-            untagged.push((note.untagged(tag, stamp.time), stamp.change_seq));
+            let without = note.clone().untagged(tag, stamp.time);
+            state.digest(Some(&note), Some(&without));
+            untagged.push((without, stamp.change_seq));
         }
     }
     if ids.is_empty() {

@@ -65,6 +65,8 @@
 
 mod change;
 mod change_all;
+mod changes;
+mod contents;
 mod create;
 mod create_all;
 mod delete_tag;
@@ -94,6 +96,7 @@ use uuid::Uuid;
 
 pub use change::{Changed, Decision};
 pub use change_all::{ChangedAll, Rules};
+pub use changes::{Changes, ChangesPage};
 use create::CreateCommand;
 pub use create::{CreateError, CreateNote, Creation, CreationRefused, NewId, Repetition};
 pub use create_all::CreatedAll;

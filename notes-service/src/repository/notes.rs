@@ -81,8 +81,13 @@ pub(super) fn in_trash<const N: usize>(trashes: [Expr; N]) -> Condition {
 
 /// The number of the owner's present trash, looked up in the same statement.
 pub(super) fn present_trash(owner: Uuid) -> Expr {
+    of_owner(owner, owner_state::Column::TrashEpoch)
+}
+
+/// What is kept of the owner in this column, looked up in the same statement.
+pub(super) fn of_owner(owner: Uuid, column: owner_state::Column) -> Expr {
     Query::select()
-        .column(owner_state::Column::TrashEpoch)
+        .column(column)
         .from(owner_state::Entity)
         .and_where(Expr::col((owner_state::Entity, owner_state::Column::OwnerId)).eq(owner))
         .to_owned()

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::entity::owner_state::{ActiveModel, Column as Field, Entity};
 use super::rows::{self, Column, Row};
-use crate::domain::OwnerState;
+use crate::domain::{OwnerState, SetDigest};
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 15] = [
     Column::Binary("owner_id"),
     Column::Plain("change_seq"),
     Column::Plain("epoch"),
@@ -21,6 +21,10 @@ const COLUMNS: [Column; 11] = [
     Column::Plain("deleted_bytes"),
     Column::Plain("purge_due_us"),
     Column::Plain("tag_count"),
+    Column::Binary("notes_digest"),
+    Column::Binary("deleted_notes_digest"),
+    Column::Plain("emptied_seq"),
+    Column::Plain("forgotten_seq"),
 ];
 
 /// Reads the states of these owners and keeps every other writer of them waiting until the end of the transaction.
@@ -97,6 +101,10 @@ pub(super) async fn save(
         Field::DeletedBytes,
         Field::PurgeDueUs,
         Field::TagCount,
+        Field::NotesDigest,
+        Field::DeletedNotesDigest,
+        Field::EmptiedSeq,
+        Field::ForgottenSeq,
     ];
     Entity::insert_many(states.into_iter().map(|(owner, state)| to_row(owner, state)))
         .on_conflict(OnConflict::column(Field::OwnerId).update_columns(changing).to_owned())
@@ -110,6 +118,10 @@ fn from_row(row: &Row) -> Result<(Uuid, OwnerState), DbErr> {
         let value = row.integer(index)?;
         u64::try_from(value).map_err(|_| DbErr::Type(format!("owner_state column {index} is negative")))
     };
+    let digest = |index: usize| match row.bytes(index)?.try_into() {
+        Ok(bytes) => Ok(SetDigest::stored(bytes)),
+        Err(_) => Err(DbErr::Type(format!("owner_state column {index} has another length than a digest"))),
+    };
     let state = OwnerState {
         change_seq: row.integer(1)?,
         epoch: row.integer(2)?,
@@ -121,6 +133,10 @@ fn from_row(row: &Row) -> Result<(Uuid, OwnerState), DbErr> {
         deleted_bytes: count(8)?,
         purge_due: row.optional_integer(9)?.map(from_micros),
         tag_count: count(10)?,
+        notes: digest(11)?,
+        deleted_notes: digest(12)?,
+        emptied_seq: row.integer(13)?,
+        forgotten_seq: row.integer(14)?,
     };
     Ok((row.uuid(0)?, state))
 }
@@ -139,5 +155,9 @@ fn to_row(owner: Uuid, state: &OwnerState) -> ActiveModel {
         deleted_bytes: Set(count(state.deleted_bytes)),
         purge_due_us: Set(state.purge_due.map(to_micros)),
         tag_count: Set(count(state.tag_count)),
+        notes_digest: Set(state.notes.as_bytes().to_vec()),
+        deleted_notes_digest: Set(state.deleted_notes.as_bytes().to_vec()),
+        emptied_seq: Set(state.emptied_seq),
+        forgotten_seq: Set(state.forgotten_seq),
     }
 }

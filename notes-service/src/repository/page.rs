@@ -1,18 +1,19 @@
 use runtime::database::{DatabaseError, to_micros};
 use sea_orm::sea_query::{
-    Alias, Asterisk, Expr, ExprTrait as _, Frame, FrameType, Func, Order as Direction, Query, SelectStatement,
-    UnionType, WindowStatement,
+    Alias, Asterisk, Expr, ExprTrait as _, Order as Direction, Query, SelectStatement, UnionType,
 };
 use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::OwnedNotes;
-use super::entity::{note, note_body};
-use super::notes::{COLUMNS, CONTENT, NO_TRASH, from_row, in_trash, present_trash};
-use super::rows::{self, Column};
-use crate::domain::{
-    NOTE_BYTES_BESIDE_CONTENT, Note, Order, PAGE_BYTES, PageQuery, Position, SortField, SortValue, TitleKey, View,
-};
+use super::contents::with_contents;
+use super::entity::{note, owner_state};
+use super::notes::{COLUMNS, CONTENT, NO_TRASH, from_row, in_trash, of_owner, present_trash};
+use super::rows::{self, Column, Row};
+use crate::domain::{Note, Order, PAGE_BYTES, PageQuery, Position, SortField, SortValue, SyncPoint, TitleKey, View};
+
+/// The moment that a first page was read at.
+const AS_OF: [Column; 2] = [Column::Plain("as_of_epoch"), Column::Plain("as_of_seq")];
 
 /// A page of notes.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Page {
     pub notes: Vec<Note>,
     /// Where the next page begins, if there is one.
     pub next: Option<Position>,
+    /// The moment that it was read at, if it is the first page and has a note.
+    pub as_of: Option<SyncPoint>,
 }
 
 impl OwnedNotes<'_> {
@@ -43,7 +46,8 @@ async fn read(connection: &impl ConnectionTrait, owner: Uuid, query: &PageQuery)
     let columns = columns(query);
     let mut rows = rows::fetch_all(connection, select(owner, query), &columns).await?;
     let size = usize::from(query.size.get());
-    let mut page = Page { notes: Vec::with_capacity(rows.len().min(size)), next: None };
+    let as_of = rows.first().filter(|_| query.after.is_none()).map(|row| as_of(row, query.view)).transpose()?;
+    let mut page = Page { notes: Vec::with_capacity(rows.len().min(size)), next: None, as_of };
     let mut last = None;
     for row in &mut rows {
         let note = from_row(row, query.view)?;
@@ -63,11 +67,21 @@ async fn read(connection: &impl ConnectionTrait, owner: Uuid, query: &PageQuery)
     Ok(page)
 }
 
+/// The moment that a row of a first page was read at.
+fn as_of(row: &Row, view: View) -> Result<SyncPoint, DbErr> {
+    let index = COLUMNS.len() + usize::from(view == View::Full);
+    let (epoch, change_seq) = (row.integer(index)?, row.integer(index + 1)?);
+    Ok(SyncPoint { epoch, change_seq, begun_at: change_seq })
+}
+
 /// What [`select`] selects, in this order.
 fn columns(query: &PageQuery) -> Vec<Column> {
     let mut columns = COLUMNS.to_vec();
     if query.view == View::Full {
         columns.push(CONTENT);
+    }
+    if query.after.is_none() {
+        columns.extend(AS_OF);
     }
     if query.order.field == SortField::Title {
         columns.push(Column::Binary("title_key"));
@@ -93,7 +107,11 @@ pub(super) fn select(owner: Uuid, query: &PageQuery) -> SelectStatement {
     };
     match query.view {
         View::Basic => page,
-        View::Full => with_contents(owner, page, query),
+        View::Full => {
+            let order =
+                [sort_column(query.order.field), note::Column::NoteId].map(|column| (column, direction(query.order)));
+            with_contents(owner, page, &columns(query), &order, PAGE_BYTES)
+        }
     }
 }
 
@@ -102,6 +120,11 @@ fn range(owner: Uuid, trash: Expr, query: &PageQuery) -> SelectStatement {
     let mut select = Query::select();
     for column in COLUMNS {
         select.column(column.name());
+    }
+    if query.after.is_none() {
+        for (state, name) in [owner_state::Column::Epoch, owner_state::Column::ChangeSeq].into_iter().zip(AS_OF) {
+            select.expr_as(of_owner(owner, state), Alias::new(name.name()));
+        }
     }
     if query.order.field == SortField::Title {
         select.column(note::Column::TitleKey);
@@ -117,43 +140,6 @@ fn range(owner: Uuid, trash: Expr, query: &PageQuery) -> SelectStatement {
         let after = Expr::tuple([value, Expr::value(id.as_uuid())]);
         select.and_where(if query.order.descending { place.lt(after) } else { place.gt(after) });
     }
-    in_order(&mut select, query.order).limit(limit(query)).to_owned()
-}
-
-/// Adds the contents of the notes as long as they fit an answer; those of the others are not read. Each is looked up by
-/// its key: a join would leave it to the engine whether to read all contents of the owner instead.
-fn with_contents(owner: Uuid, page: SelectStatement, query: &PageQuery) -> SelectStatement {
-    let page_column = |name: &'static str| Expr::col((Alias::new("page"), Alias::new(name)));
-    let body_column = |column: note_body::Column| Expr::col((note_body::Entity, column));
-    let beside = i64::try_from(NOTE_BYTES_BESIDE_CONTENT).expect("a few thousand");
-    let weight = Expr::col(note::Column::ContentBytes).add(beside);
-    let mut running = WindowStatement::new();
-    running
-        .order_by(sort_column(query.order.field), direction(query.order))
-        .order_by(note::Column::NoteId, direction(query.order))
-        .frame_start(FrameType::Rows, Frame::UnboundedPreceding);
-    let weighed = Query::select()
-        .column(Asterisk)
-        .expr_window_as(Func::sum(weight), running, Alias::new("running_bytes"))
-        .from_subquery(page, Alias::new("unweighed"))
-        .to_owned();
-    let content = Query::select()
-        .column((note_body::Entity, note_body::Column::Content))
-        .from(note_body::Entity)
-        .and_where(body_column(note_body::Column::OwnerId).eq(owner))
-        .and_where(body_column(note_body::Column::NoteId).equals((Alias::new("page"), note::Column::NoteId)))
-        .and_where(page_column("running_bytes").lte(i64::try_from(PAGE_BYTES).expect("3 MiB fit 64 bits")))
-        .to_owned();
-
-    let mut select = Query::select();
-    for column in columns(query) {
-        if column.name() == CONTENT.name() {
-            select.expr_as(content.clone(), Alias::new(CONTENT.name()));
-        } else {
-            select.expr(page_column(column.name()));
-        }
-    }
-    select.from_subquery(weighed, Alias::new("page"));
     in_order(&mut select, query.order).limit(limit(query)).to_owned()
 }
 

@@ -51,9 +51,9 @@ async fn purge_batch(transaction: &impl ConnectionTrait, owner: Uuid, purge: Pur
         return Ok(Outcome::Rollback(Purged::default()));
     };
     let (notes, more_notes) = purge_notes(transaction, owner, &mut state, purge).await?;
-    let more_tombstones = purge_expired(transaction, owner, Forgetful::Tombstones, purge).await?;
-    let more_tag_tombstones = purge_expired(transaction, owner, Forgetful::TagTombstones, purge).await?;
-    let more_requests = purge_expired(transaction, owner, Forgetful::CreateRequests, purge).await?;
+    let more_tombstones = purge_tombstones(transaction, owner, Forgetful::Tombstones, &mut state, purge).await?;
+    let more_tag_tombstones = purge_tombstones(transaction, owner, Forgetful::TagTombstones, &mut state, purge).await?;
+    let more_requests = purge_requests(transaction, owner, purge).await?;
     let more = more_notes || more_tombstones || more_tag_tombstones || more_requests;
     state.purge_due = if more { Some(purge.now) } else { next_due(transaction, owner).await? };
     owner_state::save(transaction, [(owner, &state)]).await?;
@@ -82,6 +82,7 @@ async fn purge_notes(
     }
     for note in &expired {
         let change_seq = state.expunge(note.bytes(), purge.now, expire_time).change_seq;
+        state.digest(Some(note), None);
         removed.push(Tombstone { id: note.id, change_seq, expire_time });
     }
     if !removed.is_empty() {
@@ -133,14 +134,26 @@ pub(super) enum Forgetful {
     CreateRequests,
 }
 
-/// Removes rows that have expired; says whether there may be more.
-async fn purge_expired(
+/// Removes tombstones of a table that have expired, and remembers of which removals nobody can be told any more; says whether there
+/// may be more.
+async fn purge_tombstones(
     transaction: &impl ConnectionTrait,
     owner: Uuid,
     table: Forgetful,
+    state: &mut OwnerState,
     purge: Purge,
 ) -> Result<bool, DbErr> {
-    let removed = transaction.execute(&forget(owner, table, purge)).await?;
+    let mut forget = forget(owner, table, purge);
+    let removed = transaction.query_all(forget.returning_col("change_seq")).await?;
+    for row in &removed {
+        state.forget(row.try_get_by_index(0)?);
+    }
+    Ok(removed.len() == usize::from(purge.batch))
+}
+
+/// Removes requests that have expired; says whether there may be more.
+async fn purge_requests(transaction: &impl ConnectionTrait, owner: Uuid, purge: Purge) -> Result<bool, DbErr> {
+    let removed = transaction.execute(&forget(owner, Forgetful::CreateRequests, purge)).await?;
     Ok(removed.rows_affected() == u64::from(purge.batch))
 }
 

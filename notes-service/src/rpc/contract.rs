@@ -2,12 +2,14 @@
 
 use crate::config::{PAGE_TOKEN_LIFETIME, REQUEST_BYTES, REQUEST_MEMORY, TOMBSTONE_RETENTION, TRASH_RETENTION};
 use crate::domain::{
-    BATCH_SIZE_MAX, CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX, Color, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT,
-    PAGE_SIZE_MAX, SNIPPET_CODE_POINTS, TITLE_CODE_POINTS_MAX,
+    BATCH_SIZE_MAX, CHANGES_PAGE_SIZE_DEFAULT, CHANGES_PAGE_SIZE_MAX, CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX,
+    Color, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, SNIPPET_CODE_POINTS, TITLE_CODE_POINTS_MAX,
 };
 
 const NOTE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/note.proto"));
 const SERVICE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/notes_service.proto"));
+
+const SYNC: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/sync.proto"));
 
 /// The comments as running text.
 fn prose(proto: &str) -> String {
@@ -47,6 +49,8 @@ fn the_limits_in_the_contract_are_those_of_the_code() {
     check(SERVICE, &format!("when they come to more than {}", mebibytes(PAGE_BYTES)));
     let (default, max) = (PAGE_SIZE_DEFAULT, grouped(PAGE_SIZE_MAX.into()));
     check(SERVICE, &format!("0 means {default}, more than {max} means {max}, negative is refused"));
+    let (default, max) = (CHANGES_PAGE_SIZE_DEFAULT, grouped(CHANGES_PAGE_SIZE_MAX.into()));
+    check(SYNC, &format!("0 means {default}, more than {max} means {max}, negative is refused"));
 }
 
 #[test]
@@ -57,6 +61,8 @@ fn the_lifetimes_in_the_contract_are_the_defaults() {
     let days = hours(TOMBSTONE_RETENTION) / 24;
     check(SERVICE, &format!("its id is, for {days} days"));
     check(SERVICE, &format!("such a note for good in the last {days} days"));
+    check(SERVICE, &format!("removals after it are forgotten, {days} days at the earliest"));
+    check(SYNC, &format!("Good for at least {days} days"));
     assert_eq!(hours(PAGE_TOKEN_LIFETIME), 3 * 24);
     check(SERVICE, "Good for three days");
     check(SERVICE, "older than three days");

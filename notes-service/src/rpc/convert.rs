@@ -2,6 +2,7 @@
 //! never with what was sent.
 
 mod batch;
+mod sync;
 
 use std::fmt::Display;
 
@@ -9,6 +10,7 @@ use proto::notes::v1 as wire;
 use runtime::status::FieldViolation;
 
 pub(super) use self::batch::{batch_create_notes, batch_delete_notes, batch_get_notes, batch_update_notes};
+pub(super) use self::sync::list_note_changes;
 use super::status::Malformed;
 use crate::app::{CreateNote, DeleteNote, ListNotes, NotesPage, UpdateNote, Usage};
 use crate::domain::{Color, Content, Etag, Note, NoteId, NotePatch, Order, PageSize, RequestId, Title, View};
@@ -153,7 +155,11 @@ impl From<Usage> for wire::Usage {
 
 impl From<NotesPage> for wire::ListNotesResponse {
     fn from(page: NotesPage) -> Self {
-        Self { notes: page.notes.into_iter().map(Into::into).collect(), next_page_token: page.next_page_token }
+        Self {
+            notes: page.notes.into_iter().map(Into::into).collect(),
+            next_page_token: page.next_page_token,
+            sync_token: page.sync_token,
+        }
     }
 }
 

@@ -89,6 +89,16 @@ impl NotesService for Notes {
         Ok(Response::new(wire::EmptyTrashResponse { note_count: convert::count(notes) }))
     }
 
+    async fn list_note_changes(
+        &self,
+        request: Request<wire::ListNoteChangesRequest>,
+    ) -> Result<Response<wire::ListNoteChangesResponse>, Status> {
+        let caller = caller(&request)?;
+        let list = convert::list_note_changes(request.into_inner())?;
+        let page = self.0.list_note_changes(caller, list).await?;
+        Ok(Response::new(page.into()))
+    }
+
     async fn get_usage(&self, request: Request<wire::GetUsageRequest>) -> Result<Response<wire::Usage>, Status> {
         let caller = caller(&request)?;
         let usage = self.0.get_usage(caller).await?;

@@ -65,7 +65,8 @@ fn refuse(error: &Error, path: &str) -> Refusal {
         Error::NoteDeleted => refusal(Code::FailedPrecondition, "NOTE_DELETED"),
         Error::NoteAlreadyLive => refusal(Code::AlreadyExists, "NOTE_ALREADY_LIVE"),
         Error::NoteNotDeleted => refusal(Code::FailedPrecondition, "NOTE_NOT_DELETED"),
-        Error::PageTokenInvalid => refusal(Code::InvalidArgument, "PAGE_TOKEN_INVALID"),
+        Error::PageTokenInvalid | Error::SyncTokenInvalid => refusal(Code::InvalidArgument, "PAGE_TOKEN_INVALID"),
+        Error::SyncTokenExpired => refusal(Code::FailedPrecondition, "SYNC_TOKEN_EXPIRED"),
         Error::ResponseTooLarge => refusal(Code::InvalidArgument, "RESPONSE_TOO_LARGE"),
         Error::InBatch { index, error } => {
             refuse(error, &format!("requests[{index}].")).with("index", index.to_string())
@@ -122,6 +123,8 @@ mod tests {
         check(Error::NoteAlreadyLive, Code::AlreadyExists, "NOTE_ALREADY_LIVE");
         check(Error::NoteNotDeleted, Code::FailedPrecondition, "NOTE_NOT_DELETED");
         check(Error::PageTokenInvalid, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
+        check(Error::SyncTokenInvalid, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
+        check(Error::SyncTokenExpired, Code::FailedPrecondition, "SYNC_TOKEN_EXPIRED");
         check(Error::ResponseTooLarge, Code::InvalidArgument, "RESPONSE_TOO_LARGE");
         let third = Error::InBatch { index: 2, error: Box::new(Error::EtagMismatch) };
         let third = check(third, Code::Aborted, "ETAG_MISMATCH").get_details_error_info().expect("checked");

@@ -16,7 +16,8 @@ use proto::notes::v1::{
     BatchCreateNotesRequest, BatchCreateNotesResponse, BatchDeleteNotesRequest, BatchDeleteNotesResponse,
     BatchGetNotesRequest, BatchGetNotesResponse, BatchUpdateNotesRequest, BatchUpdateNotesResponse, CreateNoteRequest,
     DeleteNoteRequest, EmptyTrashRequest, EmptyTrashResponse, ExpungeNoteRequest, GetNoteRequest, GetUsageRequest,
-    ListNotesRequest, ListNotesResponse, Note, UndeleteNoteRequest, UpdateNoteRequest, Usage,
+    ListNoteChangesRequest, ListNoteChangesResponse, ListNotesRequest, ListNotesResponse, Note, UndeleteNoteRequest,
+    UpdateNoteRequest, Usage,
 };
 use runtime::config::Reader;
 use runtime::server::{Check, PeerAddress, Server, ServerConfig, Services};
@@ -246,6 +247,13 @@ impl NotesService for Behaviours {
         _request: Request<BatchDeleteNotesRequest>,
     ) -> Result<Response<BatchDeleteNotesResponse>, Status> {
         Ok(Response::new(BatchDeleteNotesResponse::default()))
+    }
+
+    async fn list_note_changes(
+        &self,
+        _request: Request<ListNoteChangesRequest>,
+    ) -> Result<Response<ListNoteChangesResponse>, Status> {
+        Ok(Response::new(ListNoteChangesResponse::default()))
     }
 
     async fn get_usage(&self, _request: Request<GetUsageRequest>) -> Result<Response<Usage>, Status> {

@@ -15,6 +15,10 @@ pub(in crate::repository) struct Model {
     pub(in crate::repository) deleted_bytes: i64,
     pub(in crate::repository) purge_due_us: Option<i64>,
     pub(in crate::repository) tag_count: i64,
+    pub(in crate::repository) notes_digest: Vec<u8>,
+    pub(in crate::repository) deleted_notes_digest: Vec<u8>,
+    pub(in crate::repository) emptied_seq: i64,
+    pub(in crate::repository) forgotten_seq: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

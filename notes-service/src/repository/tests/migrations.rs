@@ -113,8 +113,12 @@ async fn notes_from_before_the_trashes_were_numbered_are_where_they_were() {
     assert_eq!(found(live).await.expect("it is there").trashed, None);
     assert!(found(trashed).await.expect("it is there").trashed.is_some());
     assert_eq!(fixture.state(alice).await.expect("alice wrote").deleted_bytes, 4);
+    let (live_note, trashed_note) = (found(live).await.expect("live"), found(trashed).await.expect("in the trash"));
+    fixture.check_counters(alice, &[&live_note, &trashed_note]).await;
     assert_eq!(fixture.purge(Duration::ZERO, 10).await, 1, "its time had come");
     assert_eq!((found(live).await.is_some(), found(trashed).await), (true, None));
+    let live = found(live).await.expect("it is there");
+    fixture.check_counters(alice, &[&live]).await;
     let state = fixture.state(alice).await.expect("alice wrote");
     assert_eq!((state.note_count, state.bytes, state.deleted_note_count, state.deleted_bytes), (1, 4, 0, 0));
 }

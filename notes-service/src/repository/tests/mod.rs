@@ -6,6 +6,7 @@ mod creations;
 mod lists;
 mod migrations;
 mod plans;
+mod sync;
 mod tag_plans;
 mod tags;
 mod trash;

@@ -6,9 +6,12 @@ use runtime::database::Engine;
 use sea_orm::{ConnectionTrait as _, Statement, StatementBuilder};
 
 use super::super::purge::{Forgetful, Purge};
-use super::super::{find_all, notes, owner_state as states, owners, page, purge};
+use super::super::{changes, find_all, notes, owner_state as states, owners, page, purge, tombstones};
 use super::*;
-use crate::domain::{Order, PageQuery, PageSize, Position, SortField, SortValue, TagId, TitleKey, View};
+use crate::domain::{
+    ChangesQuery, Order, PAGE_BYTES, PageQuery, PageSize, Position, SortField, SortValue, SyncPoint, TagId, TitleKey,
+    View,
+};
 
 impl Fixture {
     pub(super) async fn plan(&self, select: impl StatementBuilder + Send + 'static) -> String {
@@ -201,6 +204,38 @@ async fn what_is_due_is_found_in_an_index_in_one_partition() {
                 assert_eq!(tables.map(|table| partitions(&plan, table).len()).iter().sum::<usize>(), 1, "{plan}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn changes_are_found_in_the_indexes_of_their_numbers_in_one_partition() {
+    let fixture = Fixture::fresh().await;
+    let alice = fixture.owner_of_many().await.as_uuid();
+    for view in [View::Basic, View::Full] {
+        let after = SyncPoint { change_seq: 500, ..SyncPoint::BEGINNING };
+        let plan =
+            fixture.plan(changes::select(alice, ChangesQuery { after, view, size: 50, bytes: PAGE_BYTES })).await;
+        match fixture.repository.database.engine() {
+            Engine::Sqlite => {
+                assert!(plan.contains("notes_by_change (owner_id=? AND change_seq>?)"), "{plan}");
+                assert!(!plan.contains("SCAN notes") && !plan.contains("SCAN note_bodies"), "{plan}");
+                assert!(view == View::Full || !plan.contains("TEMP B-TREE"), "nothing is sorted\n{plan}");
+            }
+            Engine::Postgres => {
+                assert!(plan.contains("(change_seq > "), "{plan}");
+                assert_eq!(partitions(&plan, "notes_").len(), 1, "{plan}");
+                assert!(!plan.contains("Seq Scan"), "{plan}");
+                assert!(view == View::Full || !plan.contains("Filter:") && !plan.contains("Sort"), "{plan}");
+            }
+        }
+    }
+    let plan = fixture.plan(tombstones::select_after(alice, 500, 50)).await;
+    match fixture.repository.database.engine() {
+        Engine::Sqlite => {
+            assert!(plan.contains("tombstones_by_change (owner_id=? AND change_seq>?)"), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        }
+        Engine::Postgres => assert_eq!(partitions(&plan, "tombstones_").len(), 1, "{plan}"),
     }
 }
 

@@ -1,6 +1,6 @@
 use super::super::purge::Purge;
 use super::*;
-use crate::domain::{Order, PageQuery, PageSize, View};
+use crate::domain::{Order, PageQuery, PageSize, SetDigest, View};
 
 const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
@@ -81,6 +81,10 @@ impl Fixture {
         assert_eq!(state.deleted_note_count, i64::try_from(trashed.len()).unwrap());
         assert_eq!(state.deleted_bytes, bytes(&trashed));
         assert_eq!(state.bytes, bytes(&trashed) + bytes(&live));
+        let digest =
+            |notes: &[&&Note]| notes.iter().fold(SetDigest::default(), |set, note| set.toggled(note.id, note.etag));
+        assert_eq!(state.notes_digest, digest(&live).as_bytes());
+        assert_eq!(state.deleted_notes_digest, digest(&trashed).as_bytes());
     }
 }
 

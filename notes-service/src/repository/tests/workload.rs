@@ -66,7 +66,11 @@ async fn counters_equal_a_recount_and_changes_have_no_gap_after_concurrent_write
 
 /// Writes, expunges, empties the trash and purges, while others of the same owner do. Returns its live notes, and the ids
 /// of all notes that it made.
-async fn make_and_remove_at_random(fixture: &Fixture, owner: Subject, seed: u64) -> (Vec<Note>, Vec<NoteId>) {
+pub(super) async fn make_and_remove_at_random(
+    fixture: &Fixture,
+    owner: Subject,
+    seed: u64,
+) -> (Vec<Note>, Vec<NoteId>) {
     let (mut notes, mut made, mut dice): (Vec<Note>, Vec<NoteId>, _) = (Vec::new(), Vec::new(), Dice::new(seed));
     for step in 0..80 {
         if notes.is_empty() || dice.roll(3) == 0 {

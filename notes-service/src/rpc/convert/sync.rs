@@ -1,0 +1,50 @@
+//! What a copy of the notes is kept by.
+
+use proto::notes::v1 as wire;
+use wire::note_change;
+
+use super::{Malformed, Violations, count};
+use crate::app::{ListNoteChanges, NoteChangesPage};
+use crate::domain::{Change, ChangesPageSize, NotesDigest, View};
+
+pub(in crate::rpc) fn list_note_changes(request: wire::ListNoteChangesRequest) -> Result<ListNoteChanges, Malformed> {
+    let mut violations = Violations::default();
+    let size = ChangesPageSize::parse(request.page_size).ok_or("must not be negative");
+    let size = violations.check("page_size", size);
+    let view = violations.view(request.view, View::Basic);
+    let (size, view) = violations.unless_any(size.zip(view))?;
+    Ok(ListNoteChanges { sync_token: request.sync_token, view, size })
+}
+
+impl From<NoteChangesPage> for wire::ListNoteChangesResponse {
+    fn from(page: NoteChangesPage) -> Self {
+        Self {
+            changes: page.changes.into_iter().map(Into::into).collect(),
+            next_sync_token: page.next_sync_token,
+            more_available: page.digest.is_none(),
+            digest: page.digest.map(Into::into),
+        }
+    }
+}
+
+impl From<Change> for wire::NoteChange {
+    fn from(change: Change) -> Self {
+        let change = match change {
+            Change::Note(note) => note_change::Change::Note(note.into()),
+            Change::Removed(id) => note_change::Change::Removed(format!("notes/{id}")),
+            Change::TrashEmptied => note_change::Change::TrashEmptied(wire::TrashEmptied {}),
+        };
+        Self { change: Some(change) }
+    }
+}
+
+impl From<NotesDigest> for wire::NotesDigest {
+    fn from(digest: NotesDigest) -> Self {
+        Self {
+            note_count: count(digest.note_count),
+            notes_hash: digest.notes.as_bytes().to_vec(),
+            deleted_note_count: count(digest.deleted_note_count),
+            deleted_notes_hash: digest.deleted_notes.as_bytes().to_vec(),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A copy of somebody's notes at a client, kept as the contract says.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use proto::notes::v1::note_change::Change;
+use proto::notes::v1::{ListNoteChangesRequest, ListNotesRequest, Note, NoteChange, NoteView, NotesDigest};
+
+use super::actor::Person;
+
+/// Notes by their names, and the token to go on from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Copy {
+    pub notes: BTreeMap<String, Note>,
+    pub sync_token: String,
+}
+
+impl Copy {
+    /// What a list brings, its first page's token with it.
+    pub async fn listed(person: &Person) -> Self {
+        let mut request =
+            ListNotesRequest { page_size: 3, show_deleted: true, view: NoteView::Full.into(), ..Default::default() };
+        let mut copy = Self::default();
+        loop {
+            let page = person.list(request.clone()).await.expect("a page");
+            assert_eq!(page.sync_token.is_empty(), !request.page_token.is_empty(), "on the first page alone");
+            if request.page_token.is_empty() {
+                copy.sync_token = page.sync_token;
+            }
+            copy.notes.extend(page.notes.into_iter().map(|note| (note.name.clone(), note)));
+            if page.next_page_token.is_empty() {
+                return copy;
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    /// Asks for changes until there are no more; the copy must be whole then. Says what there was.
+    pub async fn follow(&mut self, person: &Person, page_size: i32) -> Vec<Change> {
+        let mut changes = Vec::new();
+        loop {
+            let view = NoteView::Full.into();
+            let request = ListNoteChangesRequest { sync_token: self.sync_token.clone(), page_size, view };
+            let page = person.changes(request).await.expect("a page");
+            changes.extend(page.changes.iter().cloned().filter_map(|change| change.change));
+            self.apply(page.changes);
+            self.sync_token = page.next_sync_token;
+            assert_eq!(page.digest.is_none(), page.more_available);
+            if let Some(digest) = page.digest {
+                assert_eq!(self.digest(), digest, "the copy is whole");
+                return changes;
+            }
+        }
+    }
+
+    pub fn apply(&mut self, changes: Vec<NoteChange>) {
+        for change in changes {
+            match change.change.expect("a change") {
+                Change::Note(note) => drop(self.notes.insert(note.name.clone(), note)),
+                Change::Removed(name) => drop(self.notes.remove(&name)),
+                Change::TrashEmptied(_) => self.notes.retain(|_, note| note.delete_time.is_none()),
+            }
+        }
+    }
+
+    /// What the copy comes to, counted by itself.
+    pub fn digest(&self) -> NotesDigest {
+        let of = |trashed: bool| {
+            let notes: Vec<_> = self.notes.values().filter(|note| note.delete_time.is_some() == trashed).collect();
+            let mut hash = vec![0; 32];
+            for note in &notes {
+                let one = digest(&SHA256, format!("{}\n{}", note.name, note.etag).as_bytes());
+                hash.iter_mut().zip(one.as_ref()).for_each(|(sum, byte)| *sum ^= byte);
+            }
+            (i64::try_from(notes.len()).expect("few notes"), hash)
+        };
+        let ((note_count, notes_hash), (deleted_note_count, deleted_notes_hash)) = (of(false), of(true));
+        NotesDigest { note_count, notes_hash, deleted_note_count, deleted_notes_hash }
+    }
+}

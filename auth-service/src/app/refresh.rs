@@ -21,7 +21,7 @@ impl App {
             }
             let now = self.clock.now();
             match session.rotate(generation, &self.limits.session, now) {
-                Rotation::Rotated(_) | Rotation::Concurrent | Rotation::ResponseLost
+                Rotation::Rotated(_) | Rotation::Concurrent | Rotation::ResponseLost(_)
                     if account.state == AccountState::Disabled =>
                 {
                     return Err(Error::AccountDisabled);
@@ -32,9 +32,11 @@ impl App {
                     }
                 }
                 Rotation::Concurrent => return self.issue(&account, &session, now),
-                Rotation::ResponseLost => {
-                    self.note(SecurityEvent::ResponseLost(key, session.generation));
-                    return self.issue(&account, &session, now);
+                Rotation::ResponseLost(next) => {
+                    if self.repository.reissue(&next).await? {
+                        self.note(SecurityEvent::ResponseLost(key, next.generation));
+                        return self.issue(&account, &next, now);
+                    }
                 }
                 Rotation::Superseded => return Err(Error::RefreshSuperseded),
                 Rotation::TooFast { retry_after } => {

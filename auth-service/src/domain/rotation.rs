@@ -23,8 +23,10 @@ pub enum Rotation {
     Concurrent,
     /// As `Concurrent`, but the password was changed meanwhile: it yields nothing, and the session goes on.
     Superseded,
-    /// It was spent longer ago, and nobody was seen to have what it yielded: it yields the same again.
-    ResponseLost,
+    /// It was spent longer ago, and nobody was seen to have what it yielded: it yields the same again, unless somebody
+    /// else was faster. The session is to become this state, which counts as spending it anew: several tabs of a laptop
+    /// that wakes up come with it at once, and the first may use what it got before the last has been answered.
+    ResponseLost(Box<Session>),
     /// It was spent and came back: the session is to be revoked.
     Reused(Reuse),
     /// It is the current one, but if the session moved on now it would forget a token that may still come again.
@@ -107,7 +109,10 @@ impl Session {
         if behind > 1 || behind_barrier {
             return Rotation::Reused(Reuse::StaleLineage);
         }
-        if self.child_confirmed { Rotation::Reused(Reuse::ConfirmedChild) } else { Rotation::ResponseLost }
+        if self.child_confirmed {
+            return Rotation::Reused(Reuse::ConfirmedChild);
+        }
+        Rotation::ResponseLost(Box::new(Self { rotated_at: self.rotated_at.again(now), ..self.clone() }))
     }
 }
 
@@ -121,6 +126,11 @@ impl RotationTimes {
     /// The one that is forgotten next.
     const fn oldest(&self) -> Option<SystemTime> {
         self.0[REMEMBERED_ROTATIONS - 1]
+    }
+
+    fn again(mut self, now: SystemTime) -> Self {
+        self.0[0] = Some(now);
+        self
     }
 
     fn and(mut self, now: SystemTime) -> Self {
@@ -197,7 +207,7 @@ mod tests {
             Rotation::Rotated(_) => "rotated",
             Rotation::Concurrent => "concurrent",
             Rotation::Superseded => "superseded",
-            Rotation::ResponseLost => "response lost",
+            Rotation::ResponseLost(_) => "response lost",
             Rotation::Reused(reuse) => reuse.name(),
             Rotation::TooFast { .. } => "too fast",
             Rotation::Expired => "expired",
@@ -258,6 +268,24 @@ mod tests {
         let session = rotated(1);
         check(&session, 1, MINUTE + GRACE, "concurrent");
         check(&confirmed(session), 1, MINUTE + GRACE + MICROSECOND, "confirmed_child");
+    }
+
+    #[test]
+    fn tabs_that_repeat_a_lost_answer_at_once_are_no_theft_though_the_first_uses_it() {
+        let session = rotated(3);
+        let woken = MINUTE * 500;
+        let Rotation::ResponseLost(again) = session.rotate(generation(3), &LIMITS, login_time() + woken) else {
+            panic!("its answer was lost")
+        };
+        let expected =
+            RotationTimes([Some(login_time() + woken), session.rotated_at.0[1], session.rotated_at.0[2], None]);
+        assert_eq!(*again, Session { rotated_at: expected, ..session.clone() });
+        let used = confirmed(*again);
+        check(&used, 3, woken + GRACE, "concurrent");
+        check(&used, 3, woken + GRACE + MICROSECOND, "confirmed_child");
+        check(&used, 2, woken + SECOND, "stale_lineage");
+        check(&moved_on(&used, woken + SECOND), 3, woken + GRACE, "concurrent");
+        check(&confirmed(session), 3, woken, "confirmed_child");
     }
 
     #[test]

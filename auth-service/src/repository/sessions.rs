@@ -152,6 +152,27 @@ impl Repository {
         Ok(advanced.await?)
     }
 
+    /// Notes that a session yields its present generation once more, by compare-and-swap in one statement. Returns
+    /// whether it did: not if another has moved it on or seen that generation in use, nor if it was revoked meanwhile.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn reissue(&self, again: &Session) -> Result<bool, RepositoryError> {
+        use session::Column;
+        let note = session::Entity::update_many()
+            .col_expr(Column::RotatedAt1, Expr::value(again.rotated_at.0[0].map(to_micros)))
+            .filter(Column::AccountId.eq(again.key.account.as_uuid()))
+            .filter(Column::Sid.eq(again.key.session.as_uuid()))
+            .filter(Column::Generation.eq(generation_number(again.generation)?))
+            .filter(Column::ChildConfirmed.eq(false))
+            .filter(Column::RevokedAt.is_null());
+        let noted = self.database.write(move |transaction| {
+            let note = note.clone();
+            Box::pin(async move { Ok(Outcome::Commit(note.exec(transaction).await?.rows_affected == 1)) })
+        });
+        Ok(noted.await?)
+    }
+
     /// Notes that the tokens of this generation were seen in use, if it still is the present one.
     ///
     /// # Errors

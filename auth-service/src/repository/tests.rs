@@ -232,6 +232,33 @@ async fn a_confirmation_is_for_the_present_generation_alone_and_ends_with_the_ne
 }
 
 #[tokio::test]
+async fn an_answer_that_was_lost_is_noted_unless_it_was_seen_in_use_or_the_session_has_moved_on_or_ended() {
+    let fixture = Fixture::start().await;
+    let alice = fixture.registered("alice@example.com").await;
+    let next = rotated(&fixture.logged_in(&alice).await, now());
+    assert!(fixture.repository.advance(&next).await.expect("no failure"));
+    let again = |session: &Session, hour: u64| {
+        let mut session = session.clone();
+        session.rotated_at.0[0] = Some(now() + Duration::from_secs(3600 * hour));
+        session
+    };
+    let reissue = |session| {
+        let repository = fixture.repository.clone();
+        async move { repository.reissue(&session).await.expect("no failure") }
+    };
+    assert!(reissue(again(&next, 1)).await);
+    assert_eq!(fixture.stored(&next).await, again(&next, 1));
+    fixture.repository.confirm(next.key, next.generation).await.expect("no failure");
+    assert!(!reissue(again(&next, 2)).await, "it was seen in use");
+    let after = rotated(&fixture.stored(&next).await, now() + Duration::from_secs(7200));
+    assert!(fixture.repository.advance(&after).await.expect("no failure"));
+    assert!(!reissue(again(&next, 3)).await, "it has moved on");
+    assert!(fixture.repository.revoke(next.key, RevokeReason::Logout, now()).await.expect("no failure"));
+    assert!(!reissue(again(&after, 4)).await, "it has ended");
+    assert_eq!(fixture.stored(&next).await.rotated_at, after.rotated_at);
+}
+
+#[tokio::test]
 async fn a_barrier_is_kept() {
     let fixture = Fixture::start().await;
     let alice = fixture.registered("alice@example.com").await;

@@ -60,7 +60,12 @@ impl Believed {
             0 => Expected::Next,
             _ if is_recent && generation < self.barrier => return Expected::Refused("RefreshSuperseded"),
             _ if is_recent => Expected::Present,
-            1 if !self.is_seen && generation >= self.barrier => Expected::Present,
+            1 if !self.is_seen && generation >= self.barrier => {
+                if !is_disabled {
+                    self.spent_at[generation - 1] = now;
+                }
+                Expected::Present
+            }
             _ => {
                 self.is_revoked = true;
                 return Expected::Refused("RefreshTokenReused");

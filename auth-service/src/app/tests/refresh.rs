@@ -168,6 +168,22 @@ async fn a_store_that_failed_after_its_commit_costs_nothing() {
 }
 
 #[tokio::test]
+async fn tabs_that_wake_up_with_a_token_whose_answer_was_lost_go_on_though_the_first_uses_what_it_got() {
+    let fixture = Fixture::start().await;
+    let alice = fixture.alice().await;
+    let lost = fixture.refresh(&alice.tokens).await.expect("and the lid is closed before the answer is there");
+    fixture.clock.advance(Duration::from_secs(8 * 3600));
+    let first = fixture.refresh(&alice.tokens).await.expect("the first tab");
+    assert_eq!(first.refresh.expose(), lost.refresh.expose());
+    fixture.caller(&first).await.expect("uses it");
+    fixture.clock.advance(GRACE);
+    let second = fixture.refresh(&alice.tokens).await.expect("the second tab, whose call was on its way");
+    assert_eq!(second.refresh.expose(), first.refresh.expose());
+    fixture.clock.advance(MICROSECOND);
+    assert_refused(fixture.refresh(&alice.tokens).await, "RefreshTokenReused");
+}
+
+#[tokio::test]
 async fn a_spent_refresh_token_ends_its_session_though_the_call_fails() {
     let fixture = Fixture::start().await;
     let alice = fixture.alice().await;

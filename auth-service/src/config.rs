@@ -123,6 +123,13 @@ impl Config {
         &self.token.issuer
     }
 
+    /// With passwords whose hashes cost next to nothing. For simulations of very many people alone: whoever reads such a
+    /// hash has its password.
+    #[must_use]
+    pub fn with_hashes_for_simulation(self) -> Self {
+        Self { hashing: HashingSettings { memory_kib: 64, iterations: 1, ..self.hashing }, ..self }
+    }
+
     /// Whether the store is a file of this process alone.
     pub(crate) fn is_embedded(&self) -> bool {
         self.database.url.expose().starts_with("sqlite:")

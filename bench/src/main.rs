@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run --release --package bench            # some minutes, after a release build of every program
 //! cargo run --release --package bench -- --quick # rough figures
+//! cargo run --release --package bench -- simulate # who is signed out in a simulated week
 //! ```
 //!
 //! Builds every program of the workspace, starts both services on SQLite in a temporary folder and a bare tonic server
@@ -11,7 +12,8 @@
 //! figures are, and with 1 when something failed to run.
 //!
 //! Begin with [`measure`] (what is compared with what); [`stage`] is everything that runs, [`load`] sends the calls, [`scene`]
-//! makes the accounts and notes, [`echo`] and [`raw`] are what the services are compared with, [`program`] is the processes, [`report`] the table.
+//! makes the accounts and notes, [`echo`] and [`raw`] are what the services are compared with, [`program`] is the processes, [`report`] the table. [`simulate`]
+//! stands for itself.
 
 mod echo;
 mod load;
@@ -20,6 +22,7 @@ mod program;
 mod raw;
 mod report;
 mod scene;
+mod simulate;
 mod stage;
 
 use std::error::Error;
@@ -47,6 +50,8 @@ struct Options {
 enum Command {
     /// Serves the bare echo; the benchmark starts it by itself.
     Echo,
+    /// Lives through a week of many clients with lost answers, sleeping laptops and thieves: who is signed out?
+    Simulate(simulate::Simulation),
 }
 
 #[expect(clippy::print_stderr, reason = "where a program says why it failed")]
@@ -54,6 +59,9 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let done = match options.command {
         Some(Command::Echo) => runtime().and_then(|runtime| runtime.block_on(echo::main())),
+        Some(Command::Simulate(simulation)) => {
+            runtime().and_then(|runtime| runtime.block_on(simulate::run(simulation))).and_then(|tally| tally.print())
+        }
         None => measure::everything(if options.quick { &QUICK } else { &FULL }).map(|rows| report::print(&rows)),
     };
     match done {

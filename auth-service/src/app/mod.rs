@@ -162,7 +162,7 @@ impl App {
                 self.note(SecurityEvent::PasswordQueueFull);
                 Error::PasswordQueueFull { retry_after }
             }
-            HashError::Failed(_) | HashError::Lost(_) => Error::Hashing(error),
+            HashError::Failed(_) | HashError::Lost(_) | HashError::NoThreads(_) => Error::Hashing(error),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What needs keys or randomness: password hashes, access tokens, the MAC of refresh tokens.
 
 mod hashing_memory;
+mod hashing_threads;
 mod key_store;
 mod password_hasher;
 mod refresh_secret;

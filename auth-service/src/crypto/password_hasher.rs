@@ -6,9 +6,9 @@ use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::password_hash::{self, try_generate_salt};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
-use tokio::task::{JoinError, spawn_blocking};
 
 use super::hashing_memory::{HashingMemory, Lanes};
+use super::hashing_threads::{HashingThreads, Lost};
 use crate::domain::{Password, PasswordHash, PresentedPassword};
 
 /// Most memory for one hash, in KiB: the bound of the setting and of what a stored hash may ask for.
@@ -34,14 +34,15 @@ pub(crate) struct HashingSettings {
     pub(crate) queue: usize,
 }
 
-/// Hashes and verifies passwords with Argon2id (RFC 9106) on blocking threads, at most `permits` at a time.
+/// Hashes and verifies passwords with Argon2id (RFC 9106) on threads of its own, at most `permits` at a time.
 ///
-/// The permit belongs to the blocking task: a caller that vanishes does not free it while the work goes on. Memory is
+/// The permit belongs to the work: a caller that vanishes does not free it while the work goes on. Memory is
 /// thereby at most `permits × memory_kib` under any flood (see [`HashingMemory`]), and whoever finds the queue full is
 /// told so at once.
 pub(crate) struct PasswordHasher {
     argon2: Argon2<'static>,
     dummy: PasswordHash,
+    threads: HashingThreads,
     running: Arc<Semaphore>,
     places: Arc<Semaphore>,
     memory: Arc<HashingMemory>,
@@ -75,7 +76,10 @@ pub(crate) enum HashError {
     Failed(#[source] password_hash::Error),
     /// The work was lost.
     #[error("the hashing of a password did not end")]
-    Lost(#[from] JoinError),
+    Lost(#[from] Lost),
+    /// There are no threads to hash on.
+    #[error("no threads could be started for hashing")]
+    NoThreads(#[source] std::io::Error),
 }
 
 impl PasswordHasher {
@@ -83,24 +87,26 @@ impl PasswordHasher {
     /// nothing else to verify against.
     ///
     /// # Errors
-    /// If the parameters are out of Argon2's bounds.
+    /// If the parameters are out of Argon2's bounds, or the system has no threads left.
     pub(crate) async fn start(settings: HashingSettings) -> Result<Self, HashError> {
         let params = Params::new(settings.memory_kib, settings.iterations, LANES, None)
             .map_err(|error| HashError::Failed(error.into()))?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let hasher = argon2.clone();
-        let (dummy, cost) = spawn_blocking(move || {
+        let permits = settings.permits.max(1);
+        let threads = HashingThreads::start(permits).map_err(HashError::NoThreads)?;
+        let making = threads.run(move || {
             let begun = Instant::now();
             let nobodys = aws_lc_rs::rand::generate::<[u8; 32]>(&aws_lc_rs::rand::SystemRandom::new());
             let secret = nobodys.map_err(|_| HashError::Failed(password_hash::Error::Internal))?.expose();
             hash(&hasher, &mut Lanes::default(), &secret).map(|dummy| (dummy, begun.elapsed()))
-        })
-        .await??;
-        let permits = settings.permits.max(1);
+        });
+        let (dummy, cost) = making.await??;
         let rounds = u32::try_from(settings.queue / permits + 1).unwrap_or(u32::MAX);
         Ok(Self {
             argon2,
             dummy,
+            threads,
             running: Arc::new(Semaphore::new(permits)),
             places: Arc::new(Semaphore::new(permits + settings.queue)),
             memory: Arc::default(),
@@ -152,11 +158,11 @@ impl PasswordHasher {
             .map_err(|_| HashError::QueueFull { retry_after: self.retry_delay })?;
         let permit = Arc::clone(&self.running).acquire_owned().await.expect("the semaphore is never closed");
         let memory = Arc::clone(&self.memory);
-        let task = spawn_blocking(move || {
+        let done = self.threads.run(move || {
             let _held_until_done = (place, permit);
             memory.lend(work)
         });
-        Ok(task.await?)
+        Ok(done.await?)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Our own crates log at the level that is set, libraries never below `info`: their finest words could hold what callers
 //! sent. A sink that does not read stops nobody: lines are dropped and counted.
 
-use std::io::IsTerminal as _;
+use std::io::{BufWriter, IsTerminal as _};
 use std::sync::OnceLock;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -18,6 +18,8 @@ use crate::config::Reader;
 const OURS: [&str; 5] = ["auth_service", "authn", "notes_service", "runtime", "standalone"];
 /// Lines that may wait for the sink.
 const WAITING_LINES: usize = 8_192;
+/// What waits is written together, up to so many bytes at a time, and at once when no more waits.
+const SINK_BYTES: usize = 64 * 1024;
 
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
@@ -50,8 +52,10 @@ impl LogConfig {
 /// Begins to log. What waits is written when the guard is dropped.
 #[must_use = "the log ends with its guard"]
 pub fn start(config: LogConfig) -> WorkerGuard {
-    let (writer, guard) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES).finish(std::io::stdout());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(WAITING_LINES)
+        .finish(BufWriter::with_capacity(SINK_BYTES, std::io::stdout()));
     DROPPED.get_or_init(|| writer.error_counter());
     let filter = Targets::new().with_default(config.level.min(LevelFilter::INFO));
     let filter = OURS.iter().fold(filter, |filter, crate_name| filter.with_target(*crate_name, config.level));

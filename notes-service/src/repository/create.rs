@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use runtime::batch::{BatchError, Batcher};
+use runtime::batch::{BatchError, Batcher, Coming};
 use runtime::database::{Database, DatabaseError, Outcome, from_micros, to_micros};
 use sea_orm::sea_query::{Condition, OnConflict};
 use sea_orm::{
@@ -119,39 +119,39 @@ pub(super) fn batcher(
     batching: Batching,
 ) -> Batcher<CreateCommand, Result<Creation, Arc<DatabaseError>>> {
     let database = database.clone();
-    Batcher::spawn(batching.queue, batching.size, move |commands| {
+    Batcher::new(batching.queue, batching.size, move |commands| {
         let database = database.clone();
-        Box::pin(async move { create_all(&database, commands).await })
+        async move { create_all(&database, &commands).await }
     })
 }
 
 /// Makes the notes of a batch. If the store takes offence at one of them, each is tried alone.
 pub(super) async fn create_all(
     database: &Database,
-    commands: Vec<CreateCommand>,
+    commands: &Coming<CreateCommand>,
 ) -> Vec<Result<Creation, Arc<DatabaseError>>> {
-    let commands: Arc<[CreateCommand]> = commands.into();
-    match write(database, Arc::clone(&commands)).await {
+    match write(database, commands.clone()).await {
         Ok(creations) => creations.into_iter().map(Ok).collect(),
-        Err(DatabaseError::Fault(_)) if commands.len() > 1 => {
-            let mut creations = Vec::with_capacity(commands.len());
-            for command in commands.iter() {
-                let alone = write(database, [command.clone()].into()).await;
+        Err(DatabaseError::Fault(_)) if commands.taken().len() > 1 => {
+            let mut creations = Vec::new();
+            for command in commands.taken().iter() {
+                let alone = write(database, Coming::of([command.clone()])).await;
                 creations.push(alone.map(|mut creations| creations.remove(0)).map_err(Arc::new));
             }
             creations
         }
         Err(error) => {
             let error = Arc::new(error);
-            commands.iter().map(|_| Err(Arc::clone(&error))).collect()
+            commands.taken().iter().map(|_| Err(Arc::clone(&error))).collect()
         }
     }
 }
 
-async fn write(database: &Database, commands: Arc<[CreateCommand]>) -> Result<Vec<Creation>, DatabaseError> {
+async fn write(database: &Database, commands: Coming<CreateCommand>) -> Result<Vec<Creation>, DatabaseError> {
     let work = database.write(move |transaction| {
-        let commands = Arc::clone(&commands);
-        Box::pin(async move { create(transaction, &commands).await })
+        let commands = commands.clone();
+        // Taken when the transaction has begun, so that what came while it waited shares it.
+        Box::pin(async move { create(transaction, &commands.taken()).await })
     });
     work.await
 }

@@ -4,11 +4,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use std::{io, thread};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use sea_orm::DbErr;
 use sea_orm::error::RuntimeErr;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -39,13 +41,18 @@ enum Request {
 }
 
 impl Lane {
-    /// Starts the writer. It ends with [`Lane::close`], or when the last door is dropped.
-    pub(super) fn start(writer: Connection, connect: Connect, config: &DatabaseConfig) -> Self {
+    /// Starts the writer, on a thread of its own: every commit waits for it, so it must not wait for its turn among the
+    /// calls. It ends with [`Lane::close`], or when the last door is dropped.
+    ///
+    /// # Errors
+    /// If the system has no threads left.
+    pub(super) fn start(writer: Connection, connect: Connect, config: &DatabaseConfig) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel(config.write_queue);
         let state = Arc::new(State::default());
         let lane = Writer { writer: Some(writer), connect, state: Arc::clone(&state) };
-        tokio::spawn(lane.run(receiver, config.write_group));
-        Self { queue: sender, within: config.work_timeout, state }
+        let (runtime, group) = (Handle::current(), config.write_group);
+        thread::Builder::new().name("writer".to_owned()).spawn(move || runtime.block_on(lane.run(receiver, group)))?;
+        Ok(Self { queue: sender, within: config.work_timeout, state })
     }
 
     /// Runs `work` and returns after its commit is durable. Goes on though the caller has gone.

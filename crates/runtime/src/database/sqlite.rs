@@ -26,6 +26,10 @@ const CHECKED_BYTES: u64 = 64 * 1024 * 1024;
 /// The log is cut back to this size after a checkpoint.
 const WAL_BYTES: &str = "67108864";
 
+/// A checkpoint takes the log into the file when it holds this many pages, 16 MiB: a page that many commits touched is
+/// then written once for all of them.
+const WAL_PAGES: &str = "4096";
+
 /// A transaction that only reads sees one state.
 pub(super) const SNAPSHOT: Around = Around { before: "BEGIN", after: "COMMIT" };
 /// Work that reads may take this long to end when the store is closed.
@@ -75,7 +79,8 @@ impl Sqlite {
         readers.fill().await.map_err(DatabaseError::from_db_err)?;
         let connect = connector(options(config, path));
         let writer = connect().await.map_err(DatabaseError::from_db_err)?;
-        let lane = Lane::start(writer, connect, config);
+        let lane =
+            Lane::start(writer, connect, config).map_err(|error| DatabaseError::unavailable(error.to_string()))?;
         Ok(Self { readers, probe, lane, lock: Mutex::new(lock) })
     }
 
@@ -224,6 +229,9 @@ fn options(config: &DatabaseConfig, path: &Path) -> SqliteConnectOptions {
         .pragma("cache_size", format!("-{}", config.cache_bytes / 1024))
         .pragma("mmap_size", config.mmap_bytes.to_string())
         .pragma("journal_size_limit", WAL_BYTES)
+        .pragma("wal_autocheckpoint", WAL_PAGES)
+        // A statement that writes several rows keeps what it replaces until it ends: in memory, not in a file of its own.
+        .pragma("temp_store", "memory")
         .pragma("trusted_schema", "off")
         .statement_cache_capacity(256)
         .disable_statement_logging()

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use runtime::batch::Coming;
 use uuid::Uuid;
 
 use super::super::create::{CreateCommand, create_all};
@@ -29,7 +30,7 @@ impl Fixture {
     /// Makes exactly this batch.
     async fn batch(&self, commands: Vec<(Subject, CreateNote)>) -> Vec<Creation> {
         let commands = commands.into_iter().map(|(owner, note)| CreateCommand { owner: owner.as_uuid(), note });
-        let creations = create_all(&self.repository.database, commands.collect()).await;
+        let creations = create_all(&self.repository.database, &Coming::of(commands.collect::<Vec<_>>())).await;
         creations.into_iter().map(|creation| creation.expect("the store works")).collect()
     }
 }
@@ -130,7 +131,7 @@ async fn a_row_that_the_store_refuses_fails_alone() {
     let impossible = NoteFields { title: Title::stored("x".repeat(301)), ..NoteFields::default() };
     let commands = [titled("a"), impossible, titled("b")]
         .map(|fields| CreateCommand { owner: alice.as_uuid(), note: fixture.command(fields) });
-    let creations = create_all(&fixture.repository.database, commands.into()).await;
+    let creations = create_all(&fixture.repository.database, &Coming::of(commands)).await;
     assert_eq!(creations.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     let state = fixture.state(alice).await.expect("alice wrote");
     assert_eq!((state.note_count, state.change_seq), (2, 2));

@@ -102,13 +102,18 @@ mod tests {
     #[test]
     fn a_moment_is_said_as_it_is_or_by_how_long_ago_it_was() {
         let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        for (words, ago) in [("90s", 90), ("15m", 900), ("12h", 43_200), ("7d", 604_800), ("2027-01-15T07:59:00Z", 60)]
-        {
+        for (words, ago) in [
+            ("90s", 90),
+            ("15m", 900),
+            ("12h", 43_200),
+            ("7d", 604_800),
+            ("2027-01-15T07:59:00Z", 60),
+            ("2027-01-15", 28_800),
+        ] {
             let moment = moment(words, now).expect("a moment");
             assert_eq!(now.duration_since(moment).expect("before"), Duration::from_secs(ago), "{words}");
         }
-        for words in ["", "d", "-7d", "7w", "yesterday", "2027-01-15", "99999999999999999999d", "18446744073709551615s"]
-        {
+        for words in ["", "d", "-7d", "7w", "yesterday", "99999999999999999999d", "18446744073709551615s"] {
             assert!(moment(words, now).is_err(), "{words}");
         }
     }

@@ -8,8 +8,9 @@ use std::{env, fs};
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "access/v1/access.proto",
+    "auth/internal/v1/trust_service.proto",
     "auth/v1/account.proto",
     "auth/v1/account_service.proto",
     "auth/v1/auth_service.proto",
@@ -71,10 +72,12 @@ fn rule_source(rule: &DynamicMessage) -> Option<String> {
     if rule.get_field_by_name("public").as_deref() == Some(&Value::Bool(true)) {
         return Some("Rule::Public".to_owned());
     }
-    match rule.get_field_by_name("scope").as_deref() {
-        Some(Value::String(scope)) if !scope.is_empty() => Some(format!("Rule::Scope({scope:?})")),
+    let text = |name| match rule.get_field_by_name(name).as_deref() {
+        Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
         _ => None,
-    }
+    };
+    let scope = text("scope").map(|scope| format!("Rule::Scope({scope:?})"));
+    scope.or_else(|| text("service").map(|audience| format!("Rule::Service({audience:?})")))
 }
 
 fn holds_a_secret(message: &MessageDescriptor) -> bool {

@@ -8,20 +8,23 @@ use authn::Rule;
 
 use crate::harness::descriptors::rpcs;
 use crate::harness::raw;
-use crate::harness::stack::Stack;
+use crate::harness::stack::{INTERNAL_CREDENTIAL, Stack};
 
 #[tokio::test]
 async fn every_rpc_answers_every_kind_of_caller_as_the_matrix_says() {
     let stack = Stack::start().await;
     let alice = stack.register("alice").await;
-    let good = stack.claims_of(&alice);
 
     let mut matrix = String::new();
     for rpc in rpcs() {
-        let address = if rpc.is_of_notes() { stack.notes.address() } else { stack.auth.address() };
-        let scope = match rpc.rule {
-            Rule::Public => "",
-            Rule::Scope(scope) => scope,
+        // Each has a session of its own, because some methods end one.
+        let alice = stack.log_in(&alice).await;
+        let good = stack.claims_of(&alice);
+        let address = stack.address_of(&rpc);
+        let (scope, rule) = match rpc.rule {
+            Rule::Public => ("", "public".to_owned()),
+            Rule::Scope(scope) => (scope, scope.to_owned()),
+            Rule::Service(audience) => ("", format!("a service, for {audience}")),
         };
         let others: Vec<_> = good.scope.split(' ').filter(|held| *held != scope).collect();
         let earlier = |claims: &authn::claims::Claims| claims.iat - Duration::from_secs(3_600).as_secs();
@@ -52,10 +55,16 @@ async fn every_rpc_answers_every_kind_of_caller_as_the_matrix_says() {
             }),
             ("a refresh token", Some(alice.tokens.refresh_token.clone())),
         ];
-        writeln!(matrix, "{}  {}", rpc.path, if scope.is_empty() { "public" } else { scope }).expect("a string");
-        for (caller, token) in callers {
-            let answer = raw::grpc(address, &rpc.path, token.as_deref(), &[]).await;
-            writeln!(matrix, "    {caller:<24} {}", answer.outcome()).expect("a string");
+        writeln!(matrix, "{}  {rule}", rpc.path).expect("a string");
+        let service = matches!(rpc.rule, Rule::Service(_));
+        let services = service.then(|| ("a service's credential", Some(INTERNAL_CREDENTIAL.to_owned())));
+        for (caller, token) in callers.into_iter().chain(services) {
+            let outcome = if rpc.method.is_server_streaming() {
+                raw::grpc_stream(address, &rpc.path, token.as_deref(), &[]).await
+            } else {
+                raw::grpc(address, &rpc.path, token.as_deref(), &[]).await.outcome()
+            };
+            writeln!(matrix, "    {caller:<24} {outcome}").expect("a string");
         }
     }
 
@@ -64,13 +73,18 @@ async fn every_rpc_answers_every_kind_of_caller_as_the_matrix_says() {
 }
 
 #[tokio::test]
-async fn the_other_service_does_not_serve_the_method() {
+async fn no_other_listener_serves_the_method() {
     let stack = Stack::start().await;
     let alice = stack.register("alice").await;
+    let listeners = [stack.auth.address(), stack.notes.address(), stack.auth.listener("auth-internal")];
     for rpc in rpcs() {
-        let address = if rpc.is_of_notes() { stack.auth.address() } else { stack.notes.address() };
-        let answer = raw::grpc(address, &rpc.path, Some(&alice.tokens.access_token), &[]).await;
-        assert_eq!(answer.outcome(), "UNIMPLEMENTED METHOD_UNKNOWN", "{}", rpc.path);
+        let own = stack.address_of(&rpc);
+        for address in listeners.into_iter().filter(|address| *address != own) {
+            for token in [None, Some(alice.tokens.access_token.as_str()), Some(INTERNAL_CREDENTIAL)] {
+                let answer = raw::grpc(address, &rpc.path, token, &[]).await;
+                assert_eq!(answer.outcome(), "UNIMPLEMENTED METHOD_UNKNOWN", "{}", rpc.path);
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod accounts;
 mod batch;
 mod lists;
 mod notes;
+mod revocation;
 mod sessions;
 mod sign_out;
 mod sync;

@@ -1,6 +1,7 @@
 //! The settings of the service, each with its name, default, bounds and meaning.
 
 mod audit;
+mod internal;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use runtime::database::DatabaseConfig;
 use runtime::server::ServerConfig;
 
 use self::audit::AuditConfig;
+use self::internal::InternalConfig;
+use crate::app::TrustPace;
 use crate::crypto::{HashingSettings, KeyBits, MAX_ITERATIONS, MAX_MEMORY_KIB};
 use crate::domain::{
     EmailRules, LEAST_MIN_CODE_POINTS, MAX_ACCESS_TOKEN_TTL, MAX_PASSWORD_BYTES, PasswordRules, SessionLimits,
@@ -51,6 +54,8 @@ pub struct Config {
     pub(crate) password: PasswordRules,
     pub(crate) hashing: HashingSettings,
     pub(crate) jwks_max_age: Duration,
+    pub(crate) internal: InternalConfig,
+    pub(crate) trust: TrustPace,
 }
 
 /// Access tokens: what they say and how long they live.
@@ -112,8 +117,11 @@ impl Config {
                 Duration::ZERO..=DAY,
                 "How long verifiers may use a copy of the public keys before they ask again.",
             ),
+            internal: InternalConfig::read(reader),
+            trust: internal::trust_pace(reader),
         };
         config.check_secrets(reader);
+        internal::check_overlap(reader, &config);
         config
     }
 

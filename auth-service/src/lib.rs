@@ -21,14 +21,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authn::{Clock, PublicKey, Trust, Verifier, VerifierConfig};
+use authn::{Clock, Trust, Verifier, VerifierConfig};
 use futures_util::FutureExt as _;
-use runtime::config::Reader;
+use runtime::config::{Reader, Secret};
 use runtime::database::Database;
 use runtime::kept_secret;
-use runtime::server::{Check, Server, Services};
+use runtime::server::{Check, InternalServices, Server, Services};
+use uuid::Uuid;
 
-use self::app::{App, Audit, Limits};
+use self::app::{App, Audit, Limits, TrustHub};
 pub use self::config::Config;
 use self::crypto::{KeySource, PasswordHasher, RefreshSecret, SecretSource, SigningKey, TokenSettings, TokenSigner};
 use self::repository::Repository;
@@ -61,7 +62,7 @@ impl runtime::command::Service for AuthService {
         let repository = Repository::open(&config.database).await?.with_tokens_in_audit(config.audit.tokens);
         let database = repository.database().clone();
         let key = SigningKey::load(key_source(&config)).await?;
-        let trust = Trust::fixed(vec![PublicKey::from_pem(key.public_pem().as_bytes())?]);
+        let (feed, trust) = Trust::fed();
         let verifier = Verifier::new(verifier_config(&config), trust, clock.clone());
         let signer = TokenSigner::new(key, token_settings(&config))?;
         let published = Published {
@@ -77,6 +78,7 @@ impl runtime::command::Service for AuthService {
             signer,
             refresh_secret: RefreshSecret::load(secret_source(&config)).await?,
             verifier: verifier.clone(),
+            trust: Arc::new(TrustHub::new(Uuid::new_v4(), feed, config.trust)),
             limits: limits(&config),
             audit: Audit::new(config.audit.settings),
         });
@@ -87,10 +89,20 @@ impl runtime::command::Service for AuthService {
             names: rpc::SERVICES.to_vec(),
             http: rpc::router(&published),
             policy: rpc::policy(),
+            checks: vec![database_check(database.clone()), trust_check(&verifier)],
             verifier,
-            checks: vec![database_check(database.clone())],
         };
-        let server = Server::bind(config.server, services).await?;
+        let mut server = Server::bind(config.server, services).await?;
+        if let Some(credential) = &config.internal.credential {
+            let credentials = [Some(credential), config.internal.previous_credential.as_ref()];
+            let internal = InternalServices {
+                listen: config.internal.listen,
+                grpc: rpc::internal_routes(&app),
+                policy: rpc::internal_policy(),
+                credentials: rpc::internal_credentials(credentials.into_iter().flatten().map(Secret::expose)),
+            };
+            server = server.with_internal(internal).await?;
+        }
         Ok(Self { app, server, database })
     }
 
@@ -100,7 +112,9 @@ impl runtime::command::Service for AuthService {
     }
 
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
-        vec![("auth", self.server.local_addr()), ("operations", self.server.operations_addr())]
+        let internal = self.server.internal_addr().map(|address| ("auth-internal", address));
+        let public = [("auth", self.server.local_addr()), ("operations", self.server.operations_addr())];
+        public.into_iter().chain(internal).collect()
     }
 
     fn operations_address(config: &Config) -> SocketAddr {
@@ -110,12 +124,25 @@ impl runtime::command::Service for AuthService {
     async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let app = Arc::clone(&self.app);
         let forgetting = tokio::spawn(async move {
-            tokio::join!(app.keep_forgetting_sessions(), app.keep_cleaning_up(), app.keep_writing_audit());
+            tokio::join!(
+                app.keep_forgetting_sessions(),
+                app.keep_cleaning_up(),
+                app.keep_writing_audit(),
+                app.keep_watching_trust()
+            );
         });
         self.server.serve(shutdown).await;
         forgetting.abort();
         self.app.write_audit().await;
         self.database.close().await;
+    }
+}
+
+impl AuthService {
+    /// What this service trusts now: its keys and revocations, for verifiers in the same process.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        self.app.verifier.trust().clone()
     }
 }
 
@@ -162,7 +189,14 @@ fn verifier_config(config: &Config) -> VerifierConfig {
         leeway: config.token.leeway,
         max_lifetime: domain::MAX_ACCESS_TOKEN_TTL,
         remembered_tokens: config.token.remembered,
+        max_staleness: None,
     }
+}
+
+/// Ready once the keys and revocations were read, though the store may be away again by then.
+fn trust_check(verifier: &Verifier) -> Check {
+    let verifier = verifier.clone();
+    Check { name: "trust", probe: Box::new(move || std::future::ready(verifier.is_ready()).boxed()) }
 }
 
 fn database_check(database: Database) -> Check {

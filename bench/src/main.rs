@@ -4,16 +4,18 @@
 //! cargo run --release --package bench            # some minutes, after a release build of every program
 //! cargo run --release --package bench -- --quick # rough figures
 //! cargo run --release --package bench -- simulate # who is signed out in a simulated week
+//! # how soon what is revoked is refused elsewhere:
+//! tests/postgres.sh run sh -c 'cargo run --release --package bench -- revocation --postgres "$TEST_POSTGRES_URL"'
 //! ```
 //!
-//! Builds every program of the workspace, starts both services on SQLite in a temporary folder and a bare tonic server
+//! Without a command: builds every program of the workspace, starts both services on SQLite in a temporary folder and a bare tonic server
 //! beside them, and prints one table: each target, what was measured, and whether it is met. Absolute rates say more
 //! about the machine than about the services; the ratios are between neighbours in time. Exits with 0 whatever the
 //! figures are, and with 1 when something failed to run.
 //!
 //! Begin with [`measure`] (what is compared with what); [`stage`] is everything that runs, [`load`] sends the calls, [`scene`]
 //! makes the accounts and notes, [`echo`] and [`raw`] are what the services are compared with, [`program`] is the processes, [`report`] the table. [`simulate`]
-//! stands for itself.
+//! and [`revocation`] stand for themselves.
 
 mod echo;
 mod load;
@@ -21,6 +23,7 @@ mod measure;
 mod program;
 mod raw;
 mod report;
+mod revocation;
 mod scene;
 mod simulate;
 mod stage;
@@ -52,6 +55,15 @@ enum Command {
     Echo,
     /// Lives through a week of many clients with lost answers, sleeping laptops and thieves: who is signed out?
     Simulate(simulate::Simulation),
+    /// Measures how soon what is revoked is refused by other processes, with two of each service.
+    Revocation {
+        /// An empty database for both auth services: `postgres://…`.
+        #[arg(long)]
+        postgres: String,
+        /// How many revocations.
+        #[arg(long, default_value_t = 1_000)]
+        trials: usize,
+    },
 }
 
 #[expect(clippy::print_stderr, reason = "where a program says why it failed")]
@@ -62,6 +74,7 @@ fn main() -> ExitCode {
         Some(Command::Simulate(simulation)) => {
             runtime().and_then(|runtime| runtime.block_on(simulate::run(simulation))).and_then(|tally| tally.print())
         }
+        Some(Command::Revocation { postgres, trials }) => revocation::measure(&postgres, trials),
         None => measure::everything(if options.quick { &QUICK } else { &FULL }).map(|rows| report::print(&rows)),
     };
     match done {

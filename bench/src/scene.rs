@@ -183,6 +183,6 @@ fn new_note() -> Note {
     Note { title: "A note of the benchmark".to_owned(), content: "x".repeat(CONTENT), ..Default::default() }
 }
 
-async fn channel(address: SocketAddr) -> Result<Channel, Failure> {
+pub(crate) async fn channel(address: SocketAddr) -> Result<Channel, Failure> {
     Ok(Channel::from_shared(format!("http://{address}"))?.connect().await?)
 }

@@ -1,16 +1,18 @@
 //! Every setting of the service, with its default and its bounds.
 
 mod sync;
+mod trust;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use authn::{JwksConfig, VerifierConfig};
+use authn::Trust;
 use runtime::config::{Reader, Secret};
 use runtime::database::DatabaseConfig;
 use runtime::server::ServerConfig;
 
 pub use self::sync::SyncConfig;
+pub use self::trust::{KeySource, StreamSource, TrustConfig};
 use crate::app::{Limits, PurgePace};
 use crate::domain::Quota;
 use crate::repository::Batching;
@@ -53,29 +55,6 @@ pub struct Config {
     pub sync: SyncConfig,
 }
 
-/// Whose tokens are accepted.
-#[derive(Clone, Debug)]
-pub struct TrustConfig {
-    /// What is expected of a token.
-    pub verifier: VerifierConfig,
-    /// Where the keys come from.
-    pub keys: KeySource,
-}
-
-/// Where the keys that tokens are verified with come from.
-#[derive(Clone, Debug)]
-pub enum KeySource {
-    /// A key set behind a URL; its certificates may be those of a file.
-    Jwks {
-        /// How it is fetched.
-        config: JwksConfig,
-        /// PEM certificates to trust for `https` instead of the platform's.
-        ca_file: Option<PathBuf>,
-    },
-    /// A PEM file.
-    File(PathBuf),
-}
-
 /// How page tokens are made.
 #[derive(Clone, Debug)]
 pub struct PageTokenConfig {
@@ -114,13 +93,13 @@ impl Config {
 }
 
 impl Config {
-    /// These settings with the auth service of the same process: its issuer, and its key set at `jwks_url` unless keys
-    /// come from elsewhere by the settings.
+    /// These settings with the auth service of the same process: its issuer, and what it trusts itself, at once, unless
+    /// the settings say where keys come from.
     #[must_use]
-    pub fn trusting(mut self, issuer: String, jwks_url: String) -> Self {
+    pub fn trusting(mut self, issuer: String, trust: Trust) -> Self {
         self.trust.verifier.issuer = issuer;
-        if let KeySource::Jwks { config, .. } = &mut self.trust.keys {
-            config.url = jwks_url;
+        if matches!(&self.trust.keys, KeySource::Jwks { is_given: false, .. }) {
+            self.trust.keys = KeySource::Shared(trust);
         }
         self
     }
@@ -202,91 +181,6 @@ impl PageTokenConfig {
     }
 }
 
-impl TrustConfig {
-    fn read(reader: &mut Reader) -> Self {
-        let seconds = Duration::from_secs;
-        let issuer = reader.text("trust.issuer", "http://127.0.0.1:50051", "Issuer of the tokens that are accepted.");
-        let audience = reader.text("trust.audience", "notes-service", "Audience that a token must have.");
-        let leeway =
-            reader.duration("trust.leeway", seconds(5), seconds(0)..=seconds(30), "Tolerated difference of clocks.");
-        let max_lifetime = reader.duration(
-            "trust.max_lifetime",
-            seconds(600),
-            seconds(60)..=seconds(DAY),
-            "Longest lifetime of a token that is accepted.",
-        );
-        let remembered = reader.number(
-            "trust.remembered_tokens",
-            100_000,
-            1_000..=10_000_000,
-            "How many verified tokens are remembered, at about 500 bytes each.",
-        );
-        let verifier = VerifierConfig {
-            issuer,
-            audience,
-            leeway,
-            max_lifetime,
-            remembered_tokens: usize::try_from(remembered).expect("the bounds fit a size"),
-        };
-        Self { verifier, keys: KeySource::read(reader) }
-    }
-}
-
-impl KeySource {
-    fn read(reader: &mut Reader) -> Self {
-        const JWKS_URL: &str = "trust.jwks_url";
-        const DEFAULT_URL: &str = "http://127.0.0.1:50051/.well-known/jwks.json";
-        let seconds = Duration::from_secs;
-        let url =
-            reader.optional_text(JWKS_URL, "URL of the issuer's key set; by default that of a local auth-service.");
-        if url.as_deref().is_some_and(holds_credentials) {
-            reader.refuse(
-                JWKS_URL,
-                "must not hold a user or a password: a key set is public, and this setting is printed",
-            );
-        }
-        let file = reader.optional_path("trust.key_file", "PEM file of the issuer's public key, instead of the URL.");
-        let config = JwksConfig {
-            url: url.clone().unwrap_or_else(|| DEFAULT_URL.to_owned()),
-            cooldown: reader.duration(
-                "trust.jwks_cooldown",
-                seconds(10),
-                seconds(10)..=seconds(3_600),
-                "Least time between two fetches of the key set.",
-            ),
-            refresh_interval: reader.duration(
-                "trust.jwks_refresh_interval",
-                seconds(300),
-                seconds(10)..=seconds(DAY),
-                "How long a key set is used before it is fetched again.",
-            ),
-            timeout: reader.duration(
-                "trust.jwks_timeout",
-                seconds(3),
-                Duration::from_millis(100)..=seconds(30),
-                "Longest time for one fetch of the key set.",
-            ),
-            ca_pem: None,
-        };
-        let ca_file = reader
-            .optional_path("trust.jwks_ca_file", "PEM certificates to trust for https instead of the platform's.");
-        match file {
-            None => Self::Jwks { config, ca_file },
-            Some(_) if url.is_some() => {
-                reader.refuse(JWKS_URL, "must not be set together with trust.key_file");
-                Self::Jwks { config, ca_file }
-            }
-            Some(file) => Self::File(file),
-        }
-    }
-}
-
-/// Whether there is an `@` in what comes between `//` and the path (RFC 3986 §3.2).
-fn holds_credentials(url: &str) -> bool {
-    let authority = url.split_once("//").map_or(url, |(_, rest)| rest);
-    authority.split(['/', '\\', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,7 +214,7 @@ mod tests {
         assert_eq!(config.purge, PurgePace { interval: Duration::from_secs(300), batch: 100 });
         assert_eq!(config.trust.verifier.issuer, "http://127.0.0.1:50051");
         assert_eq!(config.trust.verifier.audience, "notes-service");
-        let KeySource::Jwks { config, ca_file } = config.trust.keys else { panic!("keys come from the issuer") };
+        let KeySource::Jwks { config, ca_file, .. } = config.trust.keys else { panic!("keys come from the issuer") };
         assert_eq!((config.url.as_str(), ca_file), ("http://127.0.0.1:50051/.well-known/jwks.json", None));
     }
 

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authn::{AccessPolicy, Clock, PublicKey, Trust, Verifier};
+use authn::{AccessPolicy, Clock, JwksConfig, PublicKey, StreamConfig, StreamCredential, Trust, Verifier};
 use futures_util::future::{Either, select};
 use proto::notes::v1::notes_service_server::{NotesServiceServer, SERVICE_NAME};
 use runtime::command::Service;
@@ -14,7 +14,7 @@ use runtime::config::Reader;
 use runtime::server::{Check, Server, Services};
 
 use crate::app::{App, PurgePace};
-use crate::config::{Config, KeySource, PageTokenConfig, TrustConfig};
+use crate::config::{Config, KeySource, PageTokenConfig, StreamSource, TrustConfig};
 use crate::crypto::{PageTokens, SyncTokens, TokenKeys, page_token_secret};
 use crate::repository::NoteRepository;
 use crate::rpc::{DOMAIN, Notes};
@@ -97,12 +97,28 @@ fn own_rules() -> impl Iterator<Item = (&'static str, authn::Rule)> {
 fn verifier(config: &TrustConfig, clock: Clock) -> Result<Verifier, Failure> {
     let trust = match &config.keys {
         KeySource::File(path) => Trust::fixed(vec![PublicKey::from_pem(&read(path)?)?]),
-        KeySource::Jwks { config, ca_file } => {
-            let ca_pem = ca_file.as_deref().map(read).transpose()?;
-            Trust::follow_jwks(authn::JwksConfig { ca_pem, ..config.clone() })?
-        }
+        KeySource::Jwks { config, ca_file, .. } => Trust::follow_jwks(jwks(config, ca_file.as_deref())?)?,
+        KeySource::Stream(source) => Trust::follow_stream_by(stream(source)?, clock.clone())?,
+        KeySource::Shared(trust) => trust.clone(),
     };
     Ok(Verifier::new(config.verifier.clone(), trust, clock))
+}
+
+fn jwks(config: &JwksConfig, ca_file: Option<&Path>) -> Result<JwksConfig, Failure> {
+    Ok(JwksConfig { ca_pem: ca_file.map(read).transpose()?, ..config.clone() })
+}
+
+fn stream(source: &StreamSource) -> Result<StreamConfig, Failure> {
+    let fallback = match source.fallback.as_ref() {
+        KeySource::Jwks { config, ca_file, .. } => Some(jwks(config, ca_file.as_deref())?),
+        KeySource::File(_) | KeySource::Stream(_) | KeySource::Shared(_) => None,
+    };
+    Ok(StreamConfig {
+        ca_pem: source.ca_file.as_deref().map(read).transpose()?,
+        fallback,
+        snapshot_file: source.snapshot_file.clone(),
+        ..StreamConfig::new(source.url.as_str(), StreamCredential::new(source.credential.expose())?)
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

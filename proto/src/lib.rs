@@ -15,6 +15,8 @@ pub mod access {
         Public,
         /// A caller whose verified access token carries this scope (RFC 6749 §3.3).
         Scope(&'static str),
+        /// A service of the same operator, which shows the credential for this audience instead of an access token.
+        Service(&'static str),
     }
 
     /// The rule of every method of every service by its full path, `/package.Service/Method`, sorted by path.
@@ -23,6 +25,15 @@ pub mod access {
 
 /// Everything of package `auth`.
 pub mod auth {
+    /// What is for the services of one operator.
+    pub mod internal {
+        /// Package `auth.internal.v1`: what verifiers must know at once.
+        #[expect(clippy::allow_attributes, reason = "generated code")]
+        pub mod v1 {
+            tonic::include_proto!("auth.internal.v1");
+        }
+    }
+
     /// Package `auth.v1`: accounts, sessions, tokens and keys.
     #[expect(clippy::allow_attributes, reason = "generated code")]
     pub mod v1 {

@@ -2,7 +2,7 @@
 //!
 //! Every setting of either service applies, as `AUTH_SERVICE_…` and `NOTES_SERVICE_…` or in the tables `[auth]` and
 //! `[notes]` of a file. What differs here is only what a person at a terminal wants: reflection is on, pages of
-//! `localhost` may call, and the notes service trusts the auth service beside it wherever that listens.
+//! `localhost` may call, and the notes service trusts what the auth service beside it does, at the same moment.
 
 use std::error::Error;
 use std::future::Future;
@@ -50,8 +50,7 @@ impl Service for Standalone {
     async fn build(config: Config, clock: Clock) -> Result<Self, Failure> {
         let issuer = config.auth.issuer().to_owned();
         let auth = AuthService::build(config.auth, clock.clone()).await?;
-        let keys = format!("http://{}/.well-known/jwks.json", address(&auth, "auth"));
-        let notes = NotesService::build(config.notes.trusting(issuer, keys), clock).await?;
+        let notes = NotesService::build(config.notes.trusting(issuer, auth.trust()), clock).await?;
         Ok(Self { auth, notes })
     }
 
@@ -61,12 +60,14 @@ impl Service for Standalone {
     }
 
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
-        vec![
+        let listeners = vec![
             ("auth", address(&self.auth, "auth")),
             ("auth-operations", address(&self.auth, "operations")),
             ("notes", address(&self.notes, "notes")),
             ("notes-operations", address(&self.notes, "operations")),
-        ]
+        ];
+        let internal = self.auth.listeners().into_iter().filter(|(name, _)| *name == "auth-internal");
+        listeners.into_iter().chain(internal).collect()
     }
 
     fn operations_address(config: &Config) -> SocketAddr {

@@ -107,6 +107,12 @@ impl Person {
         self.notes = NotesServiceClient::new(notes).max_decoding_message_size(8 << 20);
     }
 
+    /// The same session with an auth service elsewhere.
+    pub fn auth_at(&mut self, auth: Channel) {
+        self.visitor = Visitor { auth: AuthServiceClient::new(auth.clone()) };
+        self.account_client = AccountServiceClient::new(auth);
+    }
+
     async fn begin_session(&mut self) {
         let login = self.visitor.login(&self.email, PASSWORD).await.expect("logged in");
         self.session = login.session.expect("a session").name;

@@ -16,6 +16,11 @@ impl Rpc {
     pub fn is_of_notes(&self) -> bool {
         self.path.starts_with("/notes.")
     }
+
+    /// Whether it is for other services of the operator, on the internal listener.
+    pub fn is_internal(&self) -> bool {
+        self.path.contains(".internal.")
+    }
 }
 
 /// Every RPC of both services.

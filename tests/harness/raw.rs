@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Frame, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tonic::Code;
@@ -78,6 +79,13 @@ pub fn framed(message: &[u8]) -> Bytes {
 
 /// Sends `request` over a connection of its own.
 pub async fn send(address: SocketAddr, version: Version, request: Request<Full<Bytes>>) -> Answer {
+    let (parts, body) = begin(address, version, request).await.into_parts();
+    let collected = body.collect().await.expect("a whole body");
+    let trailers = collected.trailers().cloned().unwrap_or_default();
+    Answer { status: parts.status, headers: parts.headers, body: collected.to_bytes(), trailers }
+}
+
+async fn begin(address: SocketAddr, version: Version, request: Request<Full<Bytes>>) -> Response<Incoming> {
     let stream = TokioIo::new(TcpStream::connect(address).await.expect("the service listens"));
     let response = if version == Version::HTTP_2 {
         let (mut sender, connection) =
@@ -89,10 +97,7 @@ pub async fn send(address: SocketAddr, version: Version, request: Request<Full<B
         tokio::spawn(connection);
         sender.send_request(request).await
     };
-    let (parts, body) = response.expect("an answer").into_parts();
-    let collected = body.collect().await.expect("a whole body");
-    let trailers = collected.trailers().cloned().unwrap_or_default();
-    Answer { status: parts.status, headers: parts.headers, body: collected.to_bytes(), trailers }
+    response.expect("an answer")
 }
 
 /// A unary gRPC request over HTTP/2, to be changed before it is sent.
@@ -111,4 +116,17 @@ pub fn grpc_request(address: SocketAddr, path: &str, token: Option<&str>, messag
 /// A unary gRPC call over HTTP/2.
 pub async fn grpc(address: SocketAddr, path: &str, token: Option<&str>, message: &[u8]) -> Answer {
     send(address, Version::HTTP_2, grpc_request(address, path, token, message)).await
+}
+
+/// How a call begins that is answered by a stream: `OK` with its first message, or why it is refused.
+pub async fn grpc_stream(address: SocketAddr, path: &str, token: Option<&str>, message: &[u8]) -> String {
+    let request = grpc_request(address, path, token, message);
+    let (parts, mut body) = begin(address, Version::HTTP_2, request).await.into_parts();
+    let frame = body.frame().await.map(|frame| frame.expect("a frame"));
+    let trailers = match frame.map(Frame::into_data) {
+        Some(Ok(_)) => return "OK".to_owned(),
+        Some(Err(frame)) => frame.into_trailers().unwrap_or_default(),
+        None => HeaderMap::new(),
+    };
+    Answer { status: parts.status, headers: parts.headers, body: Bytes::new(), trailers }.outcome()
 }

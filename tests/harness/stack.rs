@@ -13,6 +13,7 @@ use notes_service::NotesService;
 use proto::auth::v1::auth_service_client::AuthServiceClient;
 use runtime::command::Service;
 use runtime::config::Reader;
+use runtime::database::Engine;
 use runtime::testing::Store;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -23,9 +24,13 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::actor::{Person, Visitor};
+use super::descriptors::Rpc;
 
 /// The origin that the stacks' browsers come from.
 pub const ORIGIN: &str = "https://app.example";
+
+/// What the stacks' verifiers show at the internal listener of the auth service.
+pub const INTERNAL_CREDENTIAL: &str = "a-credential-of-services-that-only-the-tests-use";
 
 /// What a test changes of the settings: environment variables and their values.
 pub type Settings<'a> = &'a [(&'a str, &'a str)];
@@ -59,7 +64,12 @@ impl Running {
 
     /// Where it answers `/livez`, `/readyz` and `/metrics`.
     pub fn operations(&self) -> SocketAddr {
-        self.listeners.iter().find(|(name, _)| *name == "operations").expect("an operations listener").1
+        self.listener("operations")
+    }
+
+    /// Where its listener with this name is.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        self.listeners.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no listener {name}")).1
     }
 
     /// Asks it to stop, as SIGTERM does.
@@ -69,8 +79,13 @@ impl Running {
 
     /// Stops it and waits for the end.
     pub async fn stop(mut self) {
+        self.end().await;
+    }
+
+    /// Stops it and waits for the end; where it was is still known.
+    async fn end(&mut self) {
         self.begin_stop();
-        self.task.await.expect("the service ends without a panic");
+        (&mut self.task).await.expect("the service ends without a panic");
     }
 
     /// Waits until `service` says that it is ready.
@@ -88,7 +103,7 @@ pub struct Stack {
     pub notes: Running,
     auth_environment: Vec<(String, String)>,
     notes_environment: Vec<(String, String)>,
-    _stores: (Store, Store),
+    stores: (Store, Store),
     _folder: TempDir,
 }
 
@@ -123,6 +138,8 @@ impl Stack {
         auth_environment.extend([
             ("AUTH_SERVICE_SIGNING_KEY_FILE".to_owned(), file("key.pem", &issuer.private_pem())),
             ("AUTH_SERVICE_REFRESH_SECRET".to_owned(), "a refresh secret that only the tests use".to_owned()),
+            ("AUTH_SERVICE_INTERNAL_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("AUTH_SERVICE_INTERNAL_CREDENTIAL".to_owned(), INTERNAL_CREDENTIAL.to_owned()),
         ]);
         let mut notes_environment = common("NOTES_SERVICE", &stores.1);
         notes_environment.push((
@@ -133,15 +150,12 @@ impl Stack {
 
         let clock = ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
         let auth = Running::start::<AuthService>(auth_environment.clone(), clock.clock()).await;
-        notes_environment.push((
-            "NOTES_SERVICE_TRUST_JWKS_URL".to_owned(),
-            format!("http://{}/.well-known/jwks.json", auth.address()),
-        ));
+        notes_environment.extend(trust_of(&auth));
         change(&mut notes_environment, notes_settings);
         let notes = Running::start::<NotesService>(notes_environment.clone(), clock.clock()).await;
         auth.ready("auth.v1.AuthService").await;
         notes.ready("notes.v1.NotesService").await;
-        Self { clock, issuer, auth, notes, auth_environment, notes_environment, _stores: stores, _folder: folder }
+        Self { clock, issuer, auth, notes, auth_environment, notes_environment, stores, _folder: folder }
     }
 
     /// Stops the notes service and starts it again on the same store, with the keys where the auth service is now.
@@ -153,8 +167,8 @@ impl Stack {
     pub async fn restart_notes_with(self, settings: Settings<'_>) -> Self {
         let Self { clock, notes, mut notes_environment, .. } = self;
         notes.stop().await;
-        let jwks = format!("http://{}/.well-known/jwks.json", self.auth.address());
-        change(&mut notes_environment, &[("NOTES_SERVICE_TRUST_JWKS_URL", &jwks)]);
+        let trust = trust_of(&self.auth);
+        change(&mut notes_environment, &trust.each_ref().map(|(name, value)| (name.as_str(), value.as_str())));
         change(&mut notes_environment, settings);
         let notes = Running::start::<NotesService>(notes_environment.clone(), clock.clock()).await;
         notes.ready("notes.v1.NotesService").await;
@@ -168,6 +182,50 @@ impl Stack {
         let auth = Running::start::<AuthService>(auth_environment.clone(), clock.clock()).await;
         auth.ready("auth.v1.AuthService").await;
         Self { clock, auth, auth_environment, ..self }
+    }
+
+    /// Where this method is served.
+    pub fn address_of(&self, rpc: &Rpc) -> SocketAddr {
+        match rpc {
+            rpc if rpc.is_internal() => self.auth.listener("auth-internal"),
+            rpc if rpc.is_of_notes() => self.notes.address(),
+            _ => self.auth.address(),
+        }
+    }
+
+    /// Stops the auth service.
+    pub async fn stop_auth(mut self) -> Self {
+        self.auth.end().await;
+        self
+    }
+
+    /// Starts the auth service again that was stopped, on the same store and where it was.
+    pub async fn start_auth_again(self) -> Self {
+        let mut environment = self.auth_environment.clone();
+        let [calls, internal] = [self.auth.address(), self.auth.listener("auth-internal")].map(|at| at.to_string());
+        change(&mut environment, &[("AUTH_SERVICE_LISTEN", &calls), ("AUTH_SERVICE_INTERNAL_LISTEN", &internal)]);
+        let auth = Running::start::<AuthService>(environment, self.clock.clock()).await;
+        auth.ready("auth.v1.AuthService").await;
+        Self { auth, ..self }
+    }
+
+    /// Stops the notes service and starts it again with the same settings, wherever the auth service is.
+    pub async fn restart_notes_alone(self) -> Self {
+        let Self { clock, notes, notes_environment, .. } = self;
+        notes.stop().await;
+        let notes = Running::start::<NotesService>(notes_environment.clone(), clock.clock()).await;
+        notes.ready("notes.v1.NotesService").await;
+        Self { clock, notes, notes_environment, ..self }
+    }
+
+    /// A second auth service on the same store; nothing on SQLite, which one process has for itself.
+    pub async fn second_auth(&self) -> Option<Running> {
+        if self.stores.0.engine() == Engine::Sqlite {
+            return None;
+        }
+        let auth = Running::start::<AuthService>(self.auth_environment.clone(), self.clock.clock()).await;
+        auth.ready("auth.v1.AuthService").await;
+        Some(auth)
     }
 
     /// Whoever has no account yet.
@@ -191,6 +249,16 @@ impl Stack {
     pub async fn register(&self, name: &str) -> Person {
         Person::register(name, connect(self.auth.address()).await, connect(self.notes.address()).await).await
     }
+}
+
+/// What makes a notes service trust a running auth service.
+fn trust_of(auth: &Running) -> [(String, String); 3] {
+    [
+        ("JWKS_URL", format!("http://{}/.well-known/jwks.json", auth.address())),
+        ("STREAM_URL", format!("http://{}", auth.listener("auth-internal"))),
+        ("STREAM_CREDENTIAL", INTERNAL_CREDENTIAL.to_owned()),
+    ]
+    .map(|(name, value)| (format!("NOTES_SERVICE_TRUST_{name}"), value))
 }
 
 /// Waits until `service` at `address` says that it is ready.

@@ -19,7 +19,9 @@ mod testing;
 mod tests;
 mod update_account;
 mod verify_token;
+mod watch_trust;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use authn::{Clock, Verifier};
@@ -31,8 +33,9 @@ pub(crate) use self::login::LoginAttempt;
 pub(crate) use self::register::NewAccount;
 pub(crate) use self::sign_out::SignOutScope;
 pub(crate) use self::verify_token::ActiveToken;
+pub(crate) use self::watch_trust::{TrustHub, TrustMessage, TrustNews, TrustPace, TrustWatch};
 use crate::crypto::{HashError, NoRandomness, PasswordHasher, PublicJwk, RefreshSecret, SigningError, TokenSigner};
-use crate::domain::{AccessGrant, Account, RefreshToken, SecurityEvent, Session, SessionLimits};
+use crate::domain::{AccessGrant, Account, RefreshToken, SecurityEvent, Session, SessionLimits, TooFarBehind};
 use crate::repository::{Repository, RepositoryError};
 
 /// The use cases and what they need.
@@ -44,6 +47,7 @@ pub(crate) struct App {
     pub(crate) signer: TokenSigner,
     pub(crate) refresh_secret: RefreshSecret,
     pub(crate) verifier: Verifier,
+    pub(crate) trust: Arc<TrustHub>,
     pub(crate) limits: Limits,
     pub(crate) audit: Audit,
 }
@@ -121,6 +125,12 @@ pub(crate) enum Error {
     /// The account is not the version any more that an update is meant for.
     #[error("the account was changed meanwhile")]
     EtagMismatch,
+    /// What verifiers must know has not been read yet.
+    #[error("what verifiers must know has not been read yet")]
+    TrustNotReady,
+    /// A verifier reads what it is told too slowly.
+    #[error(transparent)]
+    TrustWatchTooSlow(#[from] TooFarBehind),
     /// The store failed.
     #[error(transparent)]
     Repository(#[from] RepositoryError),

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use authn::{ManualClock, PublicKey, Trust, Verifier, VerifierConfig};
+use authn::{ManualClock, Trust, Verifier, VerifierConfig};
 use runtime::config::Secret;
 use runtime::testing::Store;
+use uuid::Uuid;
 
 use super::login::LoggedIn;
-use super::{App, Audit, AuditSettings, Caller, Error, Limits, LoginAttempt, NewAccount, Tokens};
+use super::watch_trust::Progress;
+use super::{App, Audit, AuditSettings, Caller, Error, Limits, LoginAttempt, NewAccount, Tokens, TrustHub, TrustPace};
 use crate::crypto::{
     HashingSettings, KeyBits, KeySource, PasswordHasher, RefreshSecret, SecretSource, SigningKey, TokenSettings,
     TokenSigner,
@@ -33,6 +35,7 @@ pub(super) const LIMITS: Limits = Limits {
 };
 pub(super) const AUDIT: AuditSettings =
     AuditSettings { retention: Duration::from_secs(90 * 86_400), refusals_per_minute: 10 };
+pub(super) const PACE: TrustPace = TrustPace { interval: Duration::from_millis(200), overlap: Duration::from_secs(20) };
 pub(super) const PASSWORD: &str = "a quiet teapot!";
 pub(super) const CHEAP: HashingSettings = HashingSettings { memory_kib: 64, iterations: 1, permits: 2, queue: 64 };
 
@@ -53,13 +56,14 @@ impl Fixture {
         let clock = ManualClock::starting_at(UNIX_EPOCH + Duration::from_secs(1_800_000_000));
         let source = KeySource::Kept(folder.path().join("signing-key.pem"), KeyBits::Rsa2048);
         let key = SigningKey::load(source).await.expect("made");
-        let trust = Trust::fixed(vec![PublicKey::from_pem(key.public_pem().as_bytes()).expect("our own")]);
+        let (feed, trust) = Trust::fed();
         let verifier = VerifierConfig {
             issuer: "http://auth.test".to_owned(),
             audience: "auth-service".to_owned(),
             leeway: Duration::from_secs(5),
             max_lifetime: Duration::from_secs(600),
             remembered_tokens: 100,
+            max_staleness: None,
         };
         let settings = TokenSettings {
             issuer: "http://auth.test".to_owned(),
@@ -74,9 +78,11 @@ impl Fixture {
             signer: TokenSigner::new(key, settings).expect("a signer"),
             refresh_secret: RefreshSecret::load(SecretSource::Given(secret)).await.expect("long enough"),
             verifier: Verifier::new(verifier, trust, clock.clock()),
+            trust: Arc::new(TrustHub::new(Uuid::from_u128(1), feed, PACE)),
             limits: LIMITS,
             audit: Audit::new(AUDIT),
         };
+        app.look_at_trust(&mut Progress::default()).await.expect("a store that answers");
         Self { app: Arc::new(app), clock, store }
     }
 

@@ -124,6 +124,7 @@ impl SigningKey {
     }
 
     /// The public half as PEM (`RSA PUBLIC KEY`).
+    #[cfg(test)]
     pub(crate) fn public_pem(&self) -> String {
         pem("RSA PUBLIC KEY", self.pair.public_key().as_ref())
     }

@@ -12,6 +12,7 @@ mod refresh_token;
 mod revocation;
 mod rotation;
 mod session;
+mod trust_log;
 
 pub use access_token::AccessGrant;
 pub use account::{Account, AccountChange, AccountId, AccountState, ChangedAccount, DisplayName, Revision};
@@ -28,6 +29,10 @@ pub use refresh_token::{HeaderCheck, Mac, MalformedToken, PresentedToken, Refres
 pub use revocation::{MAX_ACCESS_TOKEN_TTL, Revocation};
 pub use rotation::{REMEMBERED_ROTATIONS, Reuse, Rotation, RotationTimes};
 pub use session::{ClientLabel, Generation, Nonce, RevokeReason, Session, SessionKey, SessionLimits};
+pub use trust_log::{
+    KeyState, LoggedRevocation, MOST_IN_A_CHANGE, TooFarBehind, TrustChange, TrustCursor, TrustKey, TrustLog,
+    TrustLogBounds,
+};
 
 /// Longest e-mail address, in bytes (RFC 5321 §4.5.3.1.3, less the angle brackets).
 pub const MAX_EMAIL_BYTES: usize = email::MAX_BYTES;

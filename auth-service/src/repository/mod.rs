@@ -10,6 +10,7 @@ mod sessions;
 mod switches;
 #[cfg(test)]
 mod tests;
+mod trust_log;
 
 use runtime::database::{Database, DatabaseConfig, DatabaseError};
 use tokio::sync::watch;

@@ -14,13 +14,6 @@ use super::{Repository, RepositoryError, audit};
 use crate::domain::{AccountId, Revocation, SecurityEvent};
 
 impl Repository {
-    /// Tells of every commit of this process after which verifiers have something new to refuse. What other replicas
-    /// commit is to be looked for.
-    #[cfg(test)]
-    pub(crate) fn trust_changed(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.doorbell.subscribe()
-    }
-
     /// Ends sessions of an account and records what that means, given how many. Returns how many.
     ///
     /// # Errors
@@ -150,26 +143,7 @@ fn row_of(revocation: &Revocation, at: SystemTime) -> revocation::ActiveModel {
 impl Repository {
     /// The revocations of the store in the order of their numbers.
     pub(crate) async fn revocations(&self) -> Vec<Revocation> {
-        use sea_orm::QueryOrder as _;
-        let find = revocation::Entity::find().order_by_asc(revocation::Column::RevocationId);
-        let rows = self.database.read(move |connection| Box::pin(find.all(connection))).await.expect("read");
-        rows.into_iter().map(revocation_of).collect()
-    }
-}
-
-#[cfg(test)]
-fn revocation_of(row: revocation::Model) -> Revocation {
-    let account = row.account_id.map(AccountId::from_uuid);
-    let minimum_version = row.minimum_version.and_then(|version| u64::try_from(version).ok());
-    match (row.kind.as_str(), account, row.sid, minimum_version, row.kid) {
-        ("session", Some(account), Some(sid), None, None) => {
-            Revocation::Session { account, session: SessionId::from_uuid(sid) }
-        }
-        ("subject", Some(account), None, Some(minimum_version), None) => {
-            Revocation::Subject { account, minimum_version }
-        }
-        ("key", None, None, None, Some(kid)) => Revocation::Key { kid },
-        ("all", None, None, None, None) => Revocation::All,
-        row => panic!("the schema allows no such row: {row:?}"),
+        let read = self.revocations_after(0, 1_000, SystemTime::UNIX_EPOCH).await.expect("read");
+        read.into_iter().map(|logged| logged.revocation).collect()
     }
 }

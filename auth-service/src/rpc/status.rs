@@ -62,6 +62,14 @@ pub(super) fn refuse(error: Error) -> Status {
             Refusal::new(DOMAIN, Code::Aborted, "ETAG_MISMATCH", "the account was changed since it was read")
         }
         Error::TokenRevoked => return reject(Rejection::TokenRevoked),
+        Error::TrustNotReady => {
+            let message = "what verifiers must know has not been read from the store yet";
+            Refusal::new(DOMAIN, Code::Unavailable, "TRUST_NOT_READY", message).retry_after(STORE_RETRY_DELAY)
+        }
+        Error::TrustWatchTooSlow(_) => {
+            let message = "what comes next is not held any more: begin again with a snapshot";
+            Refusal::new(DOMAIN, Code::Aborted, "TRUST_STREAM_TOO_SLOW", message)
+        }
         Error::Repository(RepositoryError::Database(
             cause @ (DatabaseError::Unavailable(_) | DatabaseError::Contention(_)),
         )) => {
@@ -93,6 +101,7 @@ mod tests {
 
     use super::*;
     use crate::crypto::NoRandomness;
+    use crate::domain::TooFarBehind;
 
     const RETRY: Duration = Duration::from_secs(3);
 
@@ -119,6 +128,8 @@ mod tests {
             (Error::SessionNotFound, Code::NotFound, "SESSION_NOT_FOUND", None),
             (Error::EtagMismatch, Code::Aborted, "ETAG_MISMATCH", None),
             (Error::TokenRevoked, unauthenticated, "TOKEN_REVOKED", None),
+            (Error::TrustNotReady, Code::Unavailable, "TRUST_NOT_READY", Some(STORE_RETRY_DELAY)),
+            (Error::TrustWatchTooSlow(TooFarBehind), Code::Aborted, "TRUST_STREAM_TOO_SLOW", None),
             (lost, Code::Unavailable, "STORE_UNAVAILABLE", Some(STORE_RETRY_DELAY)),
             (contended, Code::Unavailable, "STORE_UNAVAILABLE", Some(STORE_RETRY_DELAY)),
             (fault, Code::Internal, "INTERNAL", None),
@@ -157,7 +168,7 @@ mod tests {
         let contracts = FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET).expect("encoded by the build").file;
         let comments: String = contracts
             .iter()
-            .filter(|file| file.package() == "auth.v1")
+            .filter(|file| file.package().starts_with("auth."))
             .flat_map(|file| file.source_code_info.iter().flat_map(|info| &info.location))
             .map(|location| location.leading_comments())
             .collect();

@@ -5,7 +5,7 @@ use tonic::service::Interceptor;
 use tonic::{Request, Status};
 use tracing::debug;
 
-use crate::{Principal, Rejection, Rule, Subject, Verifier};
+use crate::{Principal, Rejection, Rule, ServiceCredentials, Subject, Verifier};
 
 /// The `tonic` interceptor that verifies the access token of a call, enforces what the call needs, and puts the
 /// [`Principal`] into the request's extensions. It runs before the body of the request is looked at.
@@ -26,6 +26,7 @@ use crate::{Principal, Rejection, Rule, Subject, Verifier};
 #[derive(Clone, Debug)]
 pub struct Authenticate {
     verifier: Verifier,
+    credentials: ServiceCredentials,
     domain: &'static str,
     demand: Demand,
 }
@@ -45,7 +46,7 @@ impl Authenticate {
     /// Lets through whoever has a good access token; refusals name `domain` in their `google.rpc.ErrorInfo`.
     #[must_use]
     pub fn new(verifier: Verifier, domain: &'static str) -> Self {
-        Self { verifier, domain, demand: Demand::Token }
+        Self { verifier, credentials: ServiceCredentials::default(), domain, demand: Demand::Token }
     }
 
     /// Demands that the token carry `scope`, too.
@@ -55,7 +56,11 @@ impl Authenticate {
     }
 
     pub(crate) fn by_rule(verifier: Verifier, domain: &'static str) -> Self {
-        Self { verifier, domain, demand: Demand::ByRule }
+        Self { demand: Demand::ByRule, ..Self::new(verifier, domain) }
+    }
+
+    pub(crate) fn accepting(self, credentials: ServiceCredentials) -> Self {
+        Self { credentials, ..self }
     }
 
     pub(crate) fn verifier(&self) -> &Verifier {
@@ -74,14 +79,18 @@ impl Authenticate {
             Demand::ByRule => match request.extensions().get::<Rule>() {
                 Some(Rule::Public) => return Ok(None),
                 Some(Rule::Scope(scope)) => Some(*scope),
+                Some(Rule::Service(audience)) => {
+                    return self.credentials.check(audience, bearer(request.metadata())?).map(|()| None);
+                }
                 None => return Err(Rejection::UnknownMethod),
             },
         };
-        let principal = self.verifier.verify(bearer(request.metadata())?)?;
-        match scope {
-            Some(scope) if !principal.has_scope(scope) => Err(Rejection::InsufficientScope(scope)),
-            _ => Ok(Some(principal)),
-        }
+        let token = bearer(request.metadata())?;
+        let principal = match scope {
+            None => self.verifier.verify(token)?,
+            Some(scope) => self.verifier.verify_with(token, scope)?.ok_or(Rejection::InsufficientScope(scope))?,
+        };
+        Ok(Some(principal))
     }
 }
 

@@ -35,8 +35,9 @@
 //!
 //! Begin with [`Verifier::verify`], which lists the checks in their order, and [`AuthLayer`], which makes them for every
 //! call of a server and refuses what has no [`Rule`]. [`Authenticate`] is the `tonic` interceptor inside of it, to be used
-//! alone around a single service. [`Trust`] says where the keys come from: a PEM file ([`PublicKey::from_pem`]) or a key
-//! set that is followed ([`Trust::follow_jwks`]). A handler asks [`RequestExt`] for the [`Principal`] and its [`Subject`].
+//! alone around a single service. [`Trust`] says where the keys come from: a PEM file ([`PublicKey::from_pem`]), a key
+//! set that is followed ([`Trust::follow_jwks`]), or the trust stream of the auth service ([`Trust::follow_stream`]), which
+//! brings revocations too. A handler asks [`RequestExt`] for the [`Principal`] and its [`Subject`].
 //! [`Rejection`] is every way to be refused, with its reason and its answer. [`claims::Claims`] is what a token says, for
 //! issuers, and [`Clock`] the time that is handed down. The feature `testing` has an issuer of real and of broken tokens.
 //!
@@ -49,18 +50,23 @@
 //! - It writes no token to a log, an error or a `Debug` output, and keeps none: verified ones are remembered by digest.
 //! - It lets nothing through because something failed: no keys, no rule, an unreadable header are refusals.
 //!
-//! What it does not do yet: revocation before a token expires. The reasons `TOKEN_REVOKED` and `TOKEN_KEY_REVOKED` are
-//! there so that clients can be written for them.
+//! # Before a token expires
+//!
+//! With [`Trust::follow_stream`] a sign-out, a change of password, a ban or the revocation of a key acts here within half a
+//! second, on calls and on open streams, still without asking anybody for a call. With any other source tokens live until
+//! they expire.
 
 mod authenticate;
 pub mod claims;
 mod clock;
-mod end_at_expiry;
+mod end_in_time;
+mod fault;
 mod json;
 mod layer;
 mod policy;
 mod principal;
 mod rejection;
+mod service_credentials;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;
@@ -74,5 +80,9 @@ pub use policy::AccessPolicy;
 pub use principal::{Principal, SessionId, Subject};
 pub use proto::access::Rule;
 pub use rejection::Rejection;
-pub use trust::{JwksConfig, PublicKey, Trust, TrustError, TrustStatus};
+pub use service_credentials::ServiceCredentials;
+pub use trust::{
+    JwksConfig, KeySet, PublicKey, Revocation, Revoked, StreamConfig, StreamCredential, Trust, TrustError, TrustFeed,
+    TrustStatus,
+};
 pub use verifier::{Verifier, VerifierConfig};

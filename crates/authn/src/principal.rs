@@ -1,5 +1,6 @@
 use std::fmt;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
@@ -76,7 +77,11 @@ pub struct Principal {
     pub(crate) token_id: Option<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) roles: Vec<String>,
+    /// `iat`, since 1970.
+    pub(crate) issued_at: Duration,
     pub(crate) expires_at: SystemTime,
+    /// `kid`.
+    pub(crate) key_id: Arc<str>,
 }
 
 impl Principal {

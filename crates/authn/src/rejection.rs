@@ -5,7 +5,7 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// When a caller should try again while no keys have come.
+/// When a caller should try again while nothing can be verified.
 const NOT_READY_RETRY: Duration = Duration::from_secs(1);
 
 /// Why a caller was refused. Each has its own reason in the answer's `google.rpc.ErrorInfo`.
@@ -33,6 +33,12 @@ pub enum Rejection {
     /// No keys have come yet, so nothing can be verified.
     #[error("token verification is not ready")]
     NotReady,
+    /// What is revoked has not been heard of for longer than the settings allow.
+    #[error("revocations have not been heard of for too long")]
+    Stale,
+    /// Not the credential of a service that may call this.
+    #[error("the service credential is invalid")]
+    ServiceCredentialInvalid,
     /// No such method.
     #[error("no such method")]
     UnknownMethod,
@@ -50,6 +56,8 @@ impl Rejection {
             Self::TokenKeyRevoked => "TOKEN_KEY_REVOKED",
             Self::InsufficientScope(_) => "INSUFFICIENT_SCOPE",
             Self::NotReady => "VERIFIER_NOT_READY",
+            Self::Stale => "VERIFIER_STALE",
+            Self::ServiceCredentialInvalid => "SERVICE_CREDENTIAL_INVALID",
             Self::UnknownMethod => "METHOD_UNKNOWN",
         }
     }
@@ -60,9 +68,10 @@ impl Rejection {
             | Self::TokenInvalid
             | Self::TokenExpired
             | Self::TokenRevoked
-            | Self::TokenKeyRevoked => Code::Unauthenticated,
+            | Self::TokenKeyRevoked
+            | Self::ServiceCredentialInvalid => Code::Unauthenticated,
             Self::InsufficientScope(_) => Code::PermissionDenied,
-            Self::NotReady => Code::Unavailable,
+            Self::NotReady | Self::Stale => Code::Unavailable,
             Self::UnknownMethod => Code::Unimplemented,
         }
     }
@@ -104,6 +113,8 @@ mod tests {
             (Rejection::TokenKeyRevoked, Code::Unauthenticated, "TOKEN_KEY_REVOKED"),
             (Rejection::InsufficientScope("notes.read"), Code::PermissionDenied, "INSUFFICIENT_SCOPE"),
             (Rejection::NotReady, Code::Unavailable, "VERIFIER_NOT_READY"),
+            (Rejection::Stale, Code::Unavailable, "VERIFIER_STALE"),
+            (Rejection::ServiceCredentialInvalid, Code::Unauthenticated, "SERVICE_CREDENTIAL_INVALID"),
             (Rejection::UnknownMethod, Code::Unimplemented, "METHOD_UNKNOWN"),
         ] {
             let status = rejection.clone().into_status("notes-service");

@@ -6,9 +6,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::MapAccess;
 
 use crate::claims::TOKEN_TYPE;
+use crate::fault::Fault;
 use crate::json::{self, Members, Object};
 use crate::trust::is_key_id;
-use crate::verifier::Fault;
 
 /// A token in its three parts.
 pub(crate) struct Token<'t> {

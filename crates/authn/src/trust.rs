@@ -1,68 +1,51 @@
-//! Where keys come from, and the set of them in force.
+//! Where keys and revocations come from, and what of them is in force.
 
+mod feed;
 mod fetch;
 mod follow;
 mod jwk;
+mod open_streams;
 mod public_key;
+mod revocations;
+mod shards;
+mod state;
+mod stream;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwap, Guard};
-use tokio::sync::{Notify, watch};
+use arc_swap::Guard;
 use tokio::task::AbortHandle;
 use tracing::error;
 
+pub use self::feed::TrustFeed;
 pub use self::follow::JwksConfig;
+pub(crate) use self::open_streams::OpenStream;
 pub use self::public_key::PublicKey;
 pub(crate) use self::public_key::is_key_id;
-use crate::Clock;
+pub(crate) use self::revocations::Refused;
+pub use self::revocations::{Revocation, Revoked};
+pub(crate) use self::state::Snapshot;
+pub use self::state::{KeySet, TrustStatus};
+use self::state::{MOST_REVOCATIONS, Shared};
+pub use self::stream::{StreamConfig, StreamCredential};
+use crate::{Clock, Principal};
 
-/// Where a verifier's keys come from, and the snapshot in force. Cheap to clone; all clones see the same snapshot.
+/// Where a verifier's keys and revocations come from, and the snapshot in force. Cheap to clone; all clones see the same snapshot.
 #[derive(Clone)]
 pub struct Trust(Arc<Source>);
 
 struct Source {
     shared: Arc<Shared>,
-    follower: Option<AbortHandle>,
+    followers: Vec<AbortHandle>,
 }
 
 impl Drop for Source {
     fn drop(&mut self) {
-        if let Some(follower) = &self.follower {
-            follower.abort();
-        }
+        self.followers.iter().for_each(AbortHandle::abort);
     }
-}
-
-/// What a source and its background task share.
-struct Shared {
-    snapshot: ArcSwap<Snapshot>,
-    status: watch::Sender<TrustStatus>,
-    wanted: Notify,
-}
-
-/// Everything that decides whether a token is trusted: swapped as a whole, so that a verification sees one state. Keys,
-/// and later the revocations that belong to them.
-#[derive(Default)]
-pub(crate) struct Snapshot {
-    keys: HashMap<String, PublicKey>,
-}
-
-/// How a source of keys is doing, for gauges and readiness.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TrustStatus {
-    /// How many keys are trusted now.
-    pub keys: usize,
-    /// How many key sets were fetched and taken.
-    pub fetched: u64,
-    /// How many attempts to fetch one failed; the keys stayed as they were.
-    pub failed: u64,
-    /// When the last set was taken. `None` before the first, and for keys that were never fetched.
-    pub last_fetched_at: Option<SystemTime>,
 }
 
 /// Why a key, a key set or a source of keys was refused.
@@ -112,6 +95,9 @@ pub enum TrustError {
     /// The key set is longer than 64 KiB.
     #[error("the key set is longer than 64 KiB")]
     TooLong,
+    /// The CA certificates of the trust stream are unusable.
+    #[error("the CA certificates of the trust stream cannot be used")]
+    Certificates,
 }
 
 impl Trust {
@@ -124,9 +110,16 @@ impl Trust {
         for id in &ambiguous {
             error!(key.id = id, "two keys have the id {id}: neither is trusted");
         }
-        let shared = Shared::new();
-        shared.replace(Snapshot::of(keys.into_iter().filter(|key| !ambiguous.contains(key.key_id()))));
-        Self(Arc::new(Source { shared: Arc::new(shared), follower: None }))
+        let shared = Shared::of_keys();
+        shared.replace_keys(keys.into_iter().filter(|key| !ambiguous.contains(key.key_id())));
+        Self(Arc::new(Source { shared: Arc::new(shared), followers: Vec::new() }))
+    }
+
+    /// Trusts what the service of the same process tells through the other end. Not ready until that has told a key.
+    #[must_use]
+    pub fn fed() -> (TrustFeed, Self) {
+        let shared = Arc::new(Shared::of_keys_and_revocations(MOST_REVOCATIONS));
+        (TrustFeed(Arc::clone(&shared)), Self(Arc::new(Source { shared, followers: Vec::new() })))
     }
 
     /// Follows the key set at a URL with a background task that ends with the last clone. Not ready until the first
@@ -150,15 +143,46 @@ impl Trust {
     /// # Errors
     /// If the configuration cannot work, or outside of a Tokio runtime.
     pub fn follow_jwks_by(config: JwksConfig, clock: Clock) -> Result<Self, TrustError> {
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::of_keys());
         let follower = follow::start(config, clock, Arc::clone(&shared))?;
-        Ok(Self(Arc::new(Source { shared, follower: Some(follower) })))
+        Ok(Self(Arc::new(Source { shared, followers: vec![follower] })))
+    }
+
+    /// Follows the trust stream of an auth service (`auth.internal.v1.TrustService`) with background tasks that end with
+    /// the last clone: keys and revocations, each as soon as it is known there.
+    ///
+    /// While the stream is away what is in force stays, the stream is tried again, after at most 5 s and never by all
+    /// verifiers at once, and keys come from [`StreamConfig::fallback`]. Revocations come from the stream alone: how old
+    /// they are is [`Trust::staleness`], and [`VerifierConfig::max_staleness`](crate::VerifierConfig::max_staleness) says
+    /// how old they may be. By default tokens stay good until they expire.
+    ///
+    /// # Errors
+    /// If the configuration cannot work, or outside of a Tokio runtime.
+    pub fn follow_stream(config: StreamConfig) -> Result<Self, TrustError> {
+        Self::follow_stream_by(config, Clock::system())
+    }
+
+    /// [`Trust::follow_stream`] with another clock to tell the age of revocations by.
+    ///
+    /// # Errors
+    /// If the configuration cannot work, or outside of a Tokio runtime.
+    pub fn follow_stream_by(config: StreamConfig, clock: Clock) -> Result<Self, TrustError> {
+        let shared = Arc::new(Shared::of_keys_and_revocations(config.max_revocations));
+        let followers = stream::start(config, clock, &shared)?;
+        Ok(Self(Arc::new(Source { shared, followers })))
     }
 
     /// Whether keys have come.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.shared.snapshot.load().is_ready()
+        self.0.shared.load().is_ready()
+    }
+
+    /// How old the knowledge of revocations is at this moment: less than about 2 s while the stream is there. `None` if
+    /// the source brings none; the time since 1970 if nothing was ever heard.
+    #[must_use]
+    pub fn staleness(&self, now: SystemTime) -> Option<Duration> {
+        self.0.shared.staleness(now)
     }
 
     /// How the source is doing.
@@ -175,7 +199,12 @@ impl Trust {
     }
 
     pub(crate) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
-        self.0.shared.snapshot.load()
+        self.0.shared.load()
+    }
+
+    /// Enters an open response stream, so that it learns of what may end it.
+    pub(crate) fn enter(&self, principal: &Principal) -> OpenStream {
+        self.0.shared.streams().enter(principal)
     }
 
     /// Asks for a refresh in the background. However often it is asked for, it comes once, and not within the cooldown.
@@ -189,46 +218,8 @@ impl fmt::Debug for Trust {
         let snapshot = self.snapshot();
         formatter
             .debug_struct("Trust")
-            .field("keys", &snapshot.keys.keys())
+            .field("keys", &snapshot.key_ids().collect::<Vec<_>>())
             .field("status", &self.status())
             .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    fn new() -> Self {
-        Self {
-            snapshot: ArcSwap::from_pointee(Snapshot::default()),
-            status: watch::Sender::new(TrustStatus::default()),
-            wanted: Notify::new(),
-        }
-    }
-
-    fn replace(&self, snapshot: Snapshot) {
-        let keys = snapshot.keys.len();
-        self.snapshot.store(Arc::new(snapshot));
-        self.status.send_modify(|status| status.keys = keys);
-    }
-}
-
-impl Snapshot {
-    /// The snapshot of keys with distinct ids.
-    fn of(keys: impl IntoIterator<Item = PublicKey>) -> Self {
-        Self { keys: keys.into_iter().map(|key| (key.key_id().to_owned(), key)).collect() }
-    }
-
-    /// Whether anything can be verified.
-    pub(crate) fn is_ready(&self) -> bool {
-        !self.keys.is_empty()
-    }
-
-    /// The key with this id.
-    pub(crate) fn key(&self, id: &str) -> Option<&PublicKey> {
-        self.keys.get(id)
-    }
-
-    /// Whether this very key is the one with its id.
-    pub(crate) fn trusts(&self, key: &PublicKey) -> bool {
-        self.key(key.key_id()) == Some(key)
     }
 }

@@ -15,6 +15,7 @@ mod stack;
 mod stall;
 mod tls;
 mod translate;
+mod trust_metrics;
 
 use std::future::Future;
 use std::io;
@@ -22,7 +23,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authn::{AccessPolicy, Verifier};
+use authn::{AccessPolicy, AuthLayer, ServiceCredentials, Verifier};
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
@@ -66,10 +67,25 @@ pub struct Services {
     pub checks: Vec<Check>,
 }
 
+/// What the internal listener serves: gRPC for other services of the same operator, and nothing else.
+pub struct InternalServices {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The generated gRPC servers.
+    pub grpc: tonic::service::Routes,
+    /// Who may call what.
+    pub policy: AccessPolicy,
+    /// What callers must show.
+    pub credentials: ServiceCredentials,
+}
+
 /// A service that is bound to its addresses and not yet serving.
 pub struct Server {
     config: ServerConfig,
+    domain: &'static str,
+    verifier: Verifier,
     calls: Listener,
+    internal: Option<(Listener, Arc<Stack>)>,
     operations: Listener,
     stack: Arc<Stack>,
     metrics: Arc<Metrics>,
@@ -87,20 +103,47 @@ impl Server {
         let calls = Listener::bind(config.listen, tls, &config.limits).await?;
         let operations = Listener::bind(config.operations, None, &config.limits.of_operations()).await?;
         let draining = CancellationToken::new();
-        let metrics = Arc::new(Metrics::new(services.domain));
+        let metrics = Arc::new(Metrics::new(services.domain, services.verifier.clone()));
         let (health, health_server) = Health::new(&services.names, services.checks);
+        let mut policy = services.policy.with_public_service(health::SERVICE);
+        let mut grpc = services.grpc.add_service(health_server);
+        if config.reflection {
+            policy = health::REFLECTION.into_iter().fold(policy, AccessPolicy::with_public_service);
+            grpc = health::with_reflection(grpc, &services.names);
+        }
         let stack = Stack::assemble(stack::Parts {
             domain: services.domain,
-            grpc: services.grpc.add_service(health_server),
-            names: services.names,
+            grpc,
             http: services.http,
-            policy: services.policy,
-            verifier: services.verifier,
+            access: AuthLayer::new(policy, services.verifier.clone(), services.domain),
             metrics: Arc::clone(&metrics),
             draining: draining.clone(),
             config: &config,
         });
-        Ok(Self { config, calls, operations, stack: Arc::new(stack), metrics, health, draining })
+        let (domain, verifier, stack) = (services.domain, services.verifier, Arc::new(stack));
+        Ok(Self { config, domain, verifier, calls, internal: None, operations, stack, metrics, health, draining })
+    }
+
+    /// Serves `internal` on a listener of its own, with the certificate of the first (and without its demand for one of
+    /// the client's) and limits of its own. Neither listener serves what the other does.
+    ///
+    /// # Errors
+    /// If the address cannot be bound or the TLS files cannot be read.
+    pub async fn with_internal(mut self, internal: InternalServices) -> io::Result<Self> {
+        let tls = self.config.tls.as_ref().map(|tls| tls::acceptor(&tls.for_any_client())).transpose()?;
+        let listener = Listener::bind(internal.listen, tls, &self.config.limits).await?;
+        let access = AuthLayer::new(internal.policy, self.verifier.clone(), self.domain);
+        let stack = Stack::assemble(stack::Parts {
+            domain: self.domain,
+            grpc: internal.grpc,
+            http: axum::Router::new(),
+            access: access.accepting(internal.credentials),
+            metrics: Arc::clone(&self.metrics),
+            draining: self.draining.clone(),
+            config: &self.config,
+        });
+        self.internal = Some((listener, Arc::new(stack)));
+        Ok(self)
     }
 
     /// The bound address for calls, with the port that the system chose for port 0.
@@ -115,10 +158,16 @@ impl Server {
         self.operations.local_addr()
     }
 
+    /// The bound address for other services, if there is one.
+    #[must_use]
+    pub fn internal_addr(&self) -> Option<SocketAddr> {
+        self.internal.as_ref().map(|(listener, _)| listener.local_addr())
+    }
+
     /// Serves until `shutdown` resolves, then says not ready, stops accepting, and finishes running calls within the
     /// drain deadline. Open streams are told and end at once.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
-        let Self { config, calls, operations, stack, metrics, health, draining } = self;
+        let Self { config, calls, internal, operations, stack, metrics, health, draining, .. } = self;
         let closing = CancellationToken::new();
         let checks = tokio::spawn(health.clone().watch());
         let operations = tokio::spawn(operations.serve(
@@ -127,7 +176,12 @@ impl Server {
             closing.clone(),
             config.limits.drain_deadline.min(LAST_PROBES),
         ));
-        let calls = tokio::spawn(calls.serve(stack, metrics, draining.clone(), config.limits.drain_deadline));
+        let serve = |listener: Listener, stack| {
+            let (metrics, draining) = (Arc::clone(&metrics), draining.clone());
+            tokio::spawn(listener.serve(stack, metrics, draining, config.limits.drain_deadline))
+        };
+        let calls = serve(calls, stack);
+        let internal = internal.map(|(listener, stack)| serve(listener, stack));
 
         shutdown.await;
         tracing::info!("draining");
@@ -137,8 +191,10 @@ impl Server {
         health.stop().await;
         tokio::time::sleep(config.limits.drain_delay).await;
         draining.cancel();
-        if calls.await.is_err() {
-            tracing::error!("the listener ended by a panic");
+        for listener in [Some(calls), internal].into_iter().flatten() {
+            if listener.await.is_err() {
+                tracing::error!("a listener ended by a panic");
+            }
         }
         closing.cancel();
         operations.await.ok();

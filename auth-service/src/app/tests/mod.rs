@@ -5,6 +5,7 @@ mod model;
 mod refresh;
 mod revocations;
 mod sessions;
+mod trust;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -9,7 +9,8 @@ use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
 
 use super::fetch::{Fetcher, MAX_TIMEOUT, root_cause};
-use super::{PublicKey, Shared, Snapshot, TrustError};
+use super::state::Shared;
+use super::{PublicKey, TrustError};
 use crate::Clock;
 
 const MIN_COOLDOWN: Duration = Duration::from_secs(10);
@@ -62,13 +63,13 @@ impl JwksConfig {
 }
 
 pub(super) fn start(config: JwksConfig, clock: Clock, shared: Arc<Shared>) -> Result<AbortHandle, TrustError> {
-    config.check()?;
-    let fetcher = Fetcher::new(&config)?;
+    let follower = Follower::new(config, clock, shared)?;
     let runtime = Handle::try_current().map_err(|_| TrustError::Setting("a key set is followed in a Tokio runtime"))?;
-    Ok(runtime.spawn(Follower { config, clock, fetcher, shared }.follow()).abort_handle())
+    Ok(runtime.spawn(async move { follower.follow().await }).abort_handle())
 }
 
-struct Follower {
+/// Keeps the keys of what is in force fresh.
+pub(super) struct Follower {
     config: JwksConfig,
     clock: Clock,
     fetcher: Fetcher,
@@ -76,8 +77,21 @@ struct Follower {
 }
 
 impl Follower {
+    /// # Errors
+    /// If the configuration cannot work.
+    pub(super) fn new(config: JwksConfig, clock: Clock, shared: Arc<Shared>) -> Result<Self, TrustError> {
+        config.check()?;
+        let fetcher = Fetcher::new(&config)?;
+        Ok(Self { config, clock, fetcher, shared })
+    }
+
+    /// Waits until a fetch that begins now would have cooled down.
+    pub(super) async fn cool_down(&self) {
+        self.clock.sleep(self.config.cooldown).await;
+    }
+
     /// Fetches for ever, one at a time. All waits begin when a fetch begins, so they bound how often one does.
-    async fn follow(self) {
+    pub(super) async fn follow(&self) {
         let mut retry = FIRST_RETRY;
         let mut failing = false;
         loop {
@@ -97,7 +111,7 @@ impl Follower {
                 Err(error) => {
                     self.keep(&error, failing);
                     failing = true;
-                    if self.shared.snapshot.load().is_ready() {
+                    if self.shared.load().is_ready() {
                         cooled_down.await;
                     } else {
                         retry_due.await;
@@ -109,10 +123,10 @@ impl Follower {
     }
 
     fn take(&self, keys: Vec<PublicKey>, was_failing: bool) {
-        if was_failing || !self.shared.snapshot.load().is_ready() {
+        if was_failing || !self.shared.load().is_ready() {
             info!(keys = keys.len(), "the key set has come");
         }
-        self.shared.replace(Snapshot::of(keys));
+        self.shared.replace_keys(keys);
         let now = self.clock.now();
         self.shared.status.send_modify(|status| {
             status.fetched += 1;
@@ -132,7 +146,7 @@ impl Follower {
 }
 
 /// Between 80 and 100 % of `duration`, so that verifiers that started together do not ask together for ever.
-fn jittered(duration: Duration) -> Duration {
+pub(super) fn jittered(duration: Duration) -> Duration {
     let mut random = [0; 1];
     // Without randomness there is no jitter, and no harm.
     let share = if rand::fill(&mut random).is_ok() { u32::from(random[0]) } else { 0 };

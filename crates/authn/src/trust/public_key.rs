@@ -78,14 +78,28 @@ impl PublicKey {
         &self.id
     }
 
-    /// The key of this modulus and exponent, big-endian, without leading zeros.
-    pub(crate) fn from_components(n: &[u8], e: &[u8]) -> Result<Self, TrustError> {
+    /// The key id, shared.
+    pub(crate) fn shared_key_id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
+    }
+
+    /// The key of this modulus and exponent, big-endian, without leading zeros. Its key id is the RFC 7638 thumbprint.
+    ///
+    /// # Errors
+    /// If it is no RSA key of 2,048 to 8,192 bits with an odd exponent above 1.
+    pub fn from_components(n: &[u8], e: &[u8]) -> Result<Self, TrustError> {
         let bits = bits(n);
         if !BITS.contains(&bits) {
             return Err(TrustError::KeySize(bits));
         }
         let is_odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
-        if !is_odd(n) || !is_odd(e) || e == [1] || e.len() > MAX_EXPONENT_BYTES || n[0] == 0 || e[0] == 0 {
+        if !is_odd(n)
+            || !is_odd(e)
+            || e == [1]
+            || e.len() > MAX_EXPONENT_BYTES
+            || n.first() == Some(&0)
+            || e.first() == Some(&0)
+        {
             return Err(TrustError::Unsound);
         }
         let parsed = RsaPublicKeyComponents { n, e }

@@ -34,6 +34,13 @@ pub(super) struct TlsConfig {
     pub(super) client_ca: Option<PathBuf>,
 }
 
+impl TlsConfig {
+    /// The same certificate, shown to clients that need not have one.
+    pub(super) fn for_any_client(&self) -> Self {
+        Self { client_ca: None, ..self.clone() }
+    }
+}
+
 /// What one peer, one connection, one call may take.
 #[derive(Clone, Debug)]
 pub struct Limits {

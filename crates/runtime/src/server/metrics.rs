@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use authn::Verifier;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, LabelValueEncoder};
@@ -17,6 +18,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use proto::access::ACCESS;
 use tonic::Code;
+
+use super::trust_metrics::TrustMetrics;
 
 /// Upper bounds in seconds.
 const BUCKETS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0];
@@ -58,7 +61,7 @@ struct DroppedLines;
 pub(super) struct OpenConnection(Gauge<i64, AtomicI64>);
 
 impl Metrics {
-    pub(super) fn new(service: &'static str) -> Self {
+    pub(super) fn new(service: &'static str, verifier: Verifier) -> Self {
         let mut registry = Registry::default();
         let calls = Family::<CallLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let (in_flight, shed) = (Gauge::default(), Counter::default());
@@ -71,6 +74,7 @@ impl Metrics {
         registry.register("server_connections", "Open connections", connections.clone());
         registry.register("server_connections_refused", "Connections over a limit", connections_refused.clone());
         registry.register_collector(Box::new(DroppedLines));
+        registry.register_collector(Box::new(TrustMetrics(verifier)));
         let durations = (0..=ACCESS.len()).map(|_| std::array::from_fn(|_| OnceLock::new())).collect();
         Self { registry, calls, durations, in_flight, shed, connections, connections_refused }
     }

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use authn::{AccessPolicy, AuthLayer, Verifier};
+use authn::AuthLayer;
 use futures_util::FutureExt as _;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -29,17 +29,15 @@ use super::browser::Browsers;
 use super::call::Calls;
 use super::connection::Handler;
 use super::metrics::Metrics;
-use super::{PeerAddress, ServerConfig, health};
+use super::{PeerAddress, ServerConfig};
 use crate::trace::{TRACE_ID_HEADER, TraceId};
 
 /// What the stack is made of.
 pub(super) struct Parts<'a> {
     pub(super) domain: &'static str,
     pub(super) grpc: Routes,
-    pub(super) names: Vec<&'static str>,
     pub(super) http: axum::Router,
-    pub(super) policy: AccessPolicy,
-    pub(super) verifier: Verifier,
+    pub(super) access: AuthLayer,
     pub(super) metrics: Arc<Metrics>,
     pub(super) draining: CancellationToken,
     pub(super) config: &'a ServerConfig,
@@ -63,14 +61,7 @@ enum Kind {
 
 impl Stack {
     pub(super) fn assemble(parts: Parts<'_>) -> Self {
-        let (mut policy, mut grpc) = (parts.policy.with_public_service(health::SERVICE), parts.grpc);
-        if parts.config.reflection {
-            for service in health::REFLECTION {
-                policy = policy.with_public_service(service);
-            }
-            grpc = health::with_reflection(grpc, &parts.names);
-        }
-        let guarded = AuthLayer::new(policy, parts.verifier, parts.domain).layer(grpc.prepare());
+        let guarded = parts.access.layer(parts.grpc.prepare());
         let calls = Calls::new(guarded, parts.domain, parts.metrics, parts.draining, &parts.config.limits);
         Self {
             browsers: Browsers::new(&parts.config.cors_origins),

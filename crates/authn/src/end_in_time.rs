@@ -1,9 +1,8 @@
-//! Ends a response stream that outlives its token.
+//! Ends a response stream that outlives its token, or what its token stands for.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
@@ -11,26 +10,26 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use crate::{Authenticate, Clock, Principal, Rejection, Verifier};
+use crate::{Authenticate, Principal, Rejection, Verifier};
 
 /// A response of one message is two frames, its data and its trailers. Those are never withheld: the work is done.
 const FRAMES_OF_A_UNARY_RESPONSE: u8 = 2;
 
 /// Around the inner service, behind the interceptor.
 #[derive(Clone, Debug)]
-pub(crate) struct EndAtExpiry<S> {
+pub(crate) struct EndInTime<S> {
     inner: S,
     verifier: Verifier,
     domain: &'static str,
 }
 
-impl<S> EndAtExpiry<S> {
+impl<S> EndInTime<S> {
     pub(crate) fn new(inner: S, authenticate: &Authenticate) -> Self {
         Self { inner, verifier: authenticate.verifier().clone(), domain: authenticate.domain() }
     }
 }
 
-impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for EndAtExpiry<S>
+impl<S, RequestBody, ResponseBody> Service<Request<RequestBody>> for EndInTime<S>
 where
     S: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
 {
@@ -44,8 +43,8 @@ where
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let end = request.extensions().get::<Arc<Principal>>().map(|principal| End {
-            at: self.verifier.end_of(principal),
-            clock: self.verifier.clock().clone(),
+            principal: Arc::clone(principal),
+            verifier: self.verifier.clone(),
             domain: self.domain,
             frames: 0,
             wait: None,
@@ -55,7 +54,7 @@ where
 }
 
 pin_project! {
-    /// The future of [`EndAtExpiry`].
+    /// The future of [`EndInTime`].
     pub struct EndingFuture<F> {
         #[pin]
         inner: F,
@@ -78,7 +77,7 @@ where
 }
 
 pin_project! {
-    /// A response body that ends with `TOKEN_EXPIRED` when its caller's token expires before it does.
+    /// A response body that ends when its caller's token does, with the reason.
     pub struct EndingBody<B> {
         #[pin]
         inner: B,
@@ -89,35 +88,47 @@ pin_project! {
 
 /// When a body ends, and how.
 struct End {
-    at: SystemTime,
-    clock: Clock,
+    principal: Arc<Principal>,
+    verifier: Verifier,
     domain: &'static str,
     frames: u8,
     /// Begun at the first time that the body has nothing to send, so that a response of one message pays for none.
-    wait: Option<BoxFuture<'static, ()>>,
+    wait: Option<BoxFuture<'static, Rejection>>,
 }
 
 impl End {
-    /// Whether the end of a body that has more to send than one message has come.
-    fn has_come(&self) -> bool {
-        self.frames >= FRAMES_OF_A_UNARY_RESPONSE && self.clock.now() >= self.at
+    /// Why a body that has more to send than one message must end now, if it must.
+    fn come(&self) -> Option<Rejection> {
+        if self.frames >= FRAMES_OF_A_UNARY_RESPONSE { self.verifier.end(&self.principal) } else { None }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let wait = self.wait.get_or_insert_with(|| {
-            let (clock, at) = (self.clock.clone(), self.at);
-            Box::pin(async move { clock.sleep_until(at).await })
-        });
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Rejection> {
+        let wait = self.wait.get_or_insert_with(|| Box::pin(wait(self.verifier.clone(), Arc::clone(&self.principal))));
         wait.as_mut().poll(context)
     }
 
-    fn trailers(&self) -> HeaderMap {
+    fn trailers(&self, rejection: Rejection) -> HeaderMap {
         let mut trailers = HeaderMap::new();
-        if Rejection::TokenExpired.into_status(self.domain).add_header(&mut trailers).is_err() {
+        if rejection.into_status(self.domain).add_header(&mut trailers).is_err() {
             // A stream without a status is a failure to every client: still closed.
             trailers.clear();
         }
         trailers
+    }
+}
+
+/// Waits until a stream of this principal must end.
+async fn wait(verifier: Verifier, principal: Arc<Principal>) -> Rejection {
+    // Entered first, so that nothing is missed between a look and the wait.
+    let stream = verifier.enter(&principal);
+    loop {
+        if let Some(rejection) = verifier.end(&principal) {
+            return rejection;
+        }
+        tokio::select! {
+            () = verifier.clock().sleep_until(verifier.end_of(&principal)) => {}
+            () = stream.woken() => {}
+        }
     }
 }
 
@@ -133,15 +144,18 @@ impl<B: Body> Body for EndingBody<B> {
         let Some(end) = this.end else {
             return this.inner.poll_frame(context);
         };
-        if !end.has_come() {
-            if let Poll::Ready(frame) = this.inner.poll_frame(context) {
-                end.frames = end.frames.saturating_add(1);
-                return Poll::Ready(frame);
+        let rejection = match end.come() {
+            Some(rejection) => rejection,
+            None => {
+                if let Poll::Ready(frame) = this.inner.poll_frame(context) {
+                    end.frames = end.frames.saturating_add(1);
+                    return Poll::Ready(frame);
+                }
+                ready!(end.poll(context))
             }
-            ready!(end.poll(context));
-        }
+        };
         *this.ended = true;
-        Poll::Ready(Some(Ok(Frame::trailers(end.trailers()))))
+        Poll::Ready(Some(Ok(Frame::trailers(end.trailers(rejection)))))
     }
 
     fn is_end_stream(&self) -> bool {

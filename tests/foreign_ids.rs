@@ -13,13 +13,14 @@ use crate::harness::raw;
 use crate::harness::stack::Stack;
 
 /// The methods that take no name of a note, with the reason why nothing of another owner can be named there.
-const NAMELESS: [(&str, &str); 6] = [
+const NAMELESS: [(&str, &str); 7] = [
     ("/notes.v1.NotesService/BatchCreateNotes", "as CreateNote"),
     ("/notes.v1.NotesService/CreateNote", "note_id is a new name inside the caller's own notes"),
     ("/notes.v1.NotesService/EmptyTrash", "empties the caller's own trash"),
     ("/notes.v1.NotesService/GetUsage", "counts the caller's own"),
     ("/notes.v1.NotesService/ListNoteChanges", "as ListNotes; sync tokens are bound to their owner"),
     ("/notes.v1.NotesService/ListNotes", "lists the caller's own; page tokens are bound to their owner"),
+    ("/notes.v1.NotesService/WatchNotes", "as ListNoteChanges"),
 ];
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod sessions;
 mod sign_out;
 mod sync;
 mod trash;
+mod watch;
 
 // What holds for every RPC.
 mod access;

@@ -14,7 +14,7 @@
 //! figures are, and with 1 when something failed to run.
 //!
 //! Begin with [`measure`] (what is compared with what); [`stage`] is everything that runs, [`load`] sends the calls, [`scene`]
-//! makes the accounts and notes, [`echo`] and [`raw`] are what the services are compared with, [`program`] is the processes, [`report`] the table. [`simulate`]
+//! makes the accounts and notes, [`watch`] opens streams, [`echo`] and [`raw`] are what the services are compared with, [`program`] is the processes, [`report`] the table. [`simulate`]
 //! and [`revocation`] stand for themselves.
 
 mod echo;
@@ -27,6 +27,7 @@ mod revocation;
 mod scene;
 mod simulate;
 mod stage;
+mod watch;
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::load::Until;
 use crate::report::Row;
 use crate::stage::{Load, Method, Run, Stage};
+use crate::watch::Watched;
 use crate::{Failure, cores, program, raw};
 
 /// What a service may have in use when nothing happens, in MB.
@@ -25,6 +26,9 @@ const FLOOD_MEMORY: f64 = 20.0;
 
 /// How many clients guess passwords, each on a connection of its own.
 const GUESSING: Load = Load { clients: 64, connections: 64, calls: 0 };
+
+/// How many streams wait.
+const WATCHING: usize = 1_000;
 
 /// How much is measured.
 pub(crate) struct Size {
@@ -84,6 +88,7 @@ pub(crate) fn everything(size: &Size) -> Result<Vec<Row>, Failure> {
     rows.extend(compare(&mut stage, size.rounds, "Argon2id", |_| raw::argon2id_rate(size.raw), &subjects)?);
 
     rows.extend(flood(&mut stage, size)?);
+    rows.extend(watch(&mut stage, size)?);
     rows.extend(restart(&mut stage, size)?);
     Ok(rows)
 }
@@ -149,6 +154,28 @@ fn flood(stage: &mut Stage, size: &Size) -> Result<Vec<Row>, Failure> {
     Ok(vec![
         Row::at_most("GetNote p99, logins flooded / quiet".to_owned(), ratio, 3.0, behind),
         Row::at_most("auth-service flooded, MB".to_owned(), peak, IDLE_MEMORY + hashes + FLOOD_MEMORY, String::new()),
+    ])
+}
+
+/// Streams that wait, and streams that something happens to.
+fn watch(stage: &mut Stage, size: &Size) -> Result<Vec<Row>, Failure> {
+    stage.restart_notes()?;
+    stage.log_in_again()?;
+    let Watched { bytes_per_stream, latencies } = stage.watch(WATCHING, 2_000 / size.divisor)?;
+    let milliseconds = |part| latencies.value_at_quantile(part) as f64 / 1000.0;
+    Ok(vec![
+        Row::at_most(
+            "idle WatchNotes stream, KiB".to_owned(),
+            bytes_per_stream / 1024.0,
+            20.0,
+            format!("{WATCHING} streams"),
+        ),
+        Row::at_most(
+            "WatchNotes, write to client p99, ms".to_owned(),
+            milliseconds(0.99),
+            250.0,
+            format!("p50 {:.2} ms, among {WATCHING} streams", milliseconds(0.5)),
+        ),
     ])
 }
 

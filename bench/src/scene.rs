@@ -167,7 +167,7 @@ async fn log_in(auth: &AuthServiceClient<Channel>, email: String) -> Result<Pers
     Ok(Person { email, authorization, refresh_token: tokens.refresh_token, notes: Vec::new() })
 }
 
-fn authorized<T>(person: &Person, message: T) -> Request<T> {
+pub(crate) fn authorized<T>(person: &Person, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let value = person.authorization.to_str().expect("a token is ASCII");
     request.metadata_mut().insert("authorization", value.parse().expect("a header value"));
@@ -179,7 +179,7 @@ fn login(email: &str, password: &str) -> Call {
     Call::new(None, &request)
 }
 
-fn new_note() -> Note {
+pub(crate) fn new_note() -> Note {
     Note { title: "A note of the benchmark".to_owned(), content: "x".repeat(CONTENT), ..Default::default() }
 }
 

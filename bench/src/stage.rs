@@ -7,6 +7,7 @@ use crate::Failure;
 use crate::load::{self, Outcome, Script, Until};
 use crate::program::Program;
 use crate::scene::{self, Person};
+use crate::watch::{self, Watched};
 
 const CREATE_NOTE: &str = "/notes.v1.NotesService/CreateNote";
 
@@ -150,6 +151,14 @@ impl Stage {
         load::run(self.program(method).address(listener), path, load.connections, scripts, until)
     }
 
+    /// Opens streams that watch, and has each of some writes seen by one of them.
+    ///
+    /// # Errors
+    /// If the service refuses.
+    pub(crate) fn watch(&self, streams: usize, writes: usize) -> Result<Watched, Failure> {
+        self.runtime.block_on(watch::measure(&self.notes, &self.people, streams, writes))
+    }
+
     /// Stops the notes service, starts it on the store that it left, and returns how long it took from its start until
     /// it was ready.
     ///
@@ -230,6 +239,8 @@ fn start_notes(programs: &Path, folder: &Path, auth: &Program) -> Result<Program
         ("NOTES_SERVICE_LISTEN", "127.0.0.1:0"),
         ("NOTES_SERVICE_OPERATIONS_LISTEN", "127.0.0.1:0"),
         ("NOTES_SERVICE_TRUST_JWKS_URL", &keys),
+        // A few people stand for many.
+        ("NOTES_SERVICE_WATCH_STREAMS_PER_OWNER", "1000"),
     ];
     let folder = folder.join("notes");
     std::fs::create_dir_all(&folder)?;

@@ -11,7 +11,7 @@ use runtime::config::{Reader, Secret};
 use runtime::database::DatabaseConfig;
 use runtime::server::ServerConfig;
 
-pub use self::sync::SyncConfig;
+pub use self::sync::{CHECKPOINT_INTERVAL_MAX, SyncConfig, WATCH_STREAMS};
 pub use self::trust::{KeySource, StreamSource, TrustConfig};
 use crate::app::{Limits, PurgePace};
 use crate::domain::Quota;

@@ -2,12 +2,10 @@ use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use authn::{AccessPolicy, Clock, JwksConfig, PublicKey, StreamConfig, StreamCredential, Trust, Verifier};
-use futures_util::future::{Either, select};
 use proto::notes::v1::notes_service_server::{NotesServiceServer, SERVICE_NAME};
 use runtime::command::Service;
 use runtime::config::Reader;
@@ -47,7 +45,7 @@ impl Service for NotesService {
         let page_tokens = PageTokens::new(Arc::clone(&token_keys), config.page_tokens.lifetime);
         let sync_tokens = SyncTokens::new(token_keys, config.sync.epoch);
         let repository = NoteRepository::open(&config.database, config.batching).await?;
-        let app = App::new(repository.clone(), page_tokens, sync_tokens, config.limits, clock);
+        let app = App::new(repository.clone(), page_tokens, sync_tokens, config.limits, config.sync.watch, clock);
         let max_request_bytes = config.server.max_request_bytes;
         let notes = NotesServiceServer::new(Notes::new(app.clone())).max_decoding_message_size(max_request_bytes);
         let services = Services {
@@ -77,10 +75,16 @@ impl Service for NotesService {
 
     async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         // What is being removed when the server ends is finished before the store closes.
-        let (serve, purge) = (pin!(self.server.serve(shutdown)), pin!(self.app.purge_forever(self.purge)));
-        match select(serve, purge).await {
-            Either::Left(((), _purge)) => {}
-            Either::Right((never, _)) => match never {},
+        let watches = self.app.clone();
+        // Streams are told before the listener ends what still waits.
+        let shutdown = async move {
+            shutdown.await;
+            watches.end_watches();
+        };
+        tokio::select! {
+            () = self.server.serve(shutdown) => {}
+            never = self.app.purge_forever(self.purge) => match never {},
+            never = self.repository.keep_in_step() => match never {},
         }
         self.repository.close().await;
     }

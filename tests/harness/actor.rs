@@ -12,10 +12,10 @@ use proto::notes::v1::{
     BatchCreateNotesRequest, BatchDeleteNotesRequest, BatchGetNotesRequest, BatchUpdateNotesRequest, CreateNoteRequest,
     DeleteNoteRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest, GetUsageRequest, ListNoteChangesRequest,
     ListNoteChangesResponse, ListNotesRequest, ListNotesResponse, Note, NoteView, UndeleteNoteRequest,
-    UpdateNoteRequest, Usage,
+    UpdateNoteRequest, Usage, WatchNotesRequest, WatchNotesResponse,
 };
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Request, Status, Streaming};
 
 use super::assert::good;
 
@@ -238,6 +238,10 @@ impl Person {
 
     pub async fn changes(&self, request: ListNoteChangesRequest) -> Answer<ListNoteChangesResponse> {
         self.notes.clone().list_note_changes(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn watch(&self, request: WatchNotesRequest) -> Answer<Streaming<WatchNotesResponse>> {
+        self.notes.clone().watch_notes(self.signed(request)).await.map(tonic::Response::into_inner)
     }
 
     pub async fn batch_get(&self, names: Vec<String>, view: NoteView) -> Answer<Vec<Note>> {

@@ -1,10 +1,15 @@
 //! A copy of somebody's notes at a client, kept as the contract says.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use proto::notes::v1::note_change::Change;
-use proto::notes::v1::{ListNoteChangesRequest, ListNotesRequest, Note, NoteChange, NoteView, NotesDigest};
+use proto::notes::v1::watch_notes_response::Event;
+use proto::notes::v1::{
+    ListNoteChangesRequest, ListNotesRequest, Note, NoteChange, NoteView, NotesDigest, WatchNotesResponse,
+};
+use tonic::Streaming;
 
 use super::actor::Person;
 
@@ -53,6 +58,26 @@ impl Copy {
         }
     }
 
+    /// Applies messages until the copy has everything, and is whole.
+    pub async fn catch_up(&mut self, stream: &mut Streaming<WatchNotesResponse>) {
+        loop {
+            let message = next(stream).await;
+            let digest = match message.event.expect("an event") {
+                Event::Batch(batch) => {
+                    self.apply(batch.changes);
+                    batch.digest
+                }
+                Event::Checkpoint(checkpoint) => Some(checkpoint.digest.expect("a digest")),
+                other => panic!("the stream ends: {other:?}"),
+            };
+            self.sync_token = message.sync_token;
+            if let Some(digest) = digest {
+                assert_eq!(self.digest(), digest, "the copy is whole");
+                return;
+            }
+        }
+    }
+
     pub fn apply(&mut self, changes: Vec<NoteChange>) {
         for change in changes {
             match change.change.expect("a change") {
@@ -77,4 +102,10 @@ impl Copy {
         let ((note_count, notes_hash), (deleted_note_count, deleted_notes_hash)) = (of(false), of(true));
         NotesDigest { note_count, notes_hash, deleted_note_count, deleted_notes_hash }
     }
+}
+
+/// The next message of a stream, which must come.
+pub async fn next(stream: &mut Streaming<WatchNotesResponse>) -> WatchNotesResponse {
+    let message = tokio::time::timeout(Duration::from_secs(60), stream.message()).await.expect("a message comes");
+    message.expect("the stream goes on").expect("a message")
 }

@@ -85,7 +85,7 @@ pub async fn send(address: SocketAddr, version: Version, request: Request<Full<B
     Answer { status: parts.status, headers: parts.headers, body: collected.to_bytes(), trailers }
 }
 
-async fn begin(address: SocketAddr, version: Version, request: Request<Full<Bytes>>) -> Response<Incoming> {
+pub async fn begin(address: SocketAddr, version: Version, request: Request<Full<Bytes>>) -> Response<Incoming> {
     let stream = TokioIo::new(TcpStream::connect(address).await.expect("the service listens"));
     let response = if version == Version::HTTP_2 {
         let (mut sender, connection) =

@@ -175,6 +175,16 @@ impl Stack {
         Self { clock, notes, notes_environment, ..self }
     }
 
+    /// Another replica of the notes service on the same store; none where that has one process alone.
+    pub async fn another_notes(&self) -> Option<Running> {
+        if self.stores.1.engine() == Engine::Sqlite {
+            return None;
+        }
+        let notes = Running::start::<NotesService>(self.notes_environment.clone(), self.clock.clock()).await;
+        notes.ready("notes.v1.NotesService").await;
+        Some(notes)
+    }
+
     /// Stops the auth service and starts it again on the same store, on another port.
     pub async fn restart_auth(self) -> Self {
         let Self { clock, auth, auth_environment, .. } = self;

@@ -4,6 +4,7 @@
 //! Below it: `sqlite` opens the file and `lane` writes to it; `postgres` watches over the server; `pool` lends
 //! `connection`s; `schema` brings migrations in.
 
+mod announcements;
 mod config;
 mod connection;
 mod error;
@@ -20,6 +21,7 @@ use futures_util::future::BoxFuture;
 use sea_orm::DbErr;
 use sea_orm_migration::MigratorTrait;
 
+pub use self::announcements::{Announcements, Heard};
 pub use self::config::DatabaseConfig;
 pub use self::connection::Connection;
 pub use self::error::DatabaseError;

@@ -13,6 +13,7 @@ mod purge;
 mod tests;
 mod undelete_note;
 mod update_note;
+mod watch_notes;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use authn::Clock;
 use runtime::batch::BatchError;
 use runtime::database::DatabaseError;
+use tokio::sync::watch;
 
 pub use create_note::CreateNote;
 pub use delete_note::DeleteNote;
@@ -29,6 +31,7 @@ pub use list_note_changes::{ListNoteChanges, NoteChangesPage};
 pub use list_notes::{ListNotes, NotesPage};
 pub use purge::PurgePace;
 pub use update_note::UpdateNote;
+pub use watch_notes::{GoingAway, WATCH_BATCH_BYTES, WATCH_BATCH_CHANGES, WatchEvent, WatchLimits, WatchNotes};
 
 use crate::crypto::{PageTokens, SyncTokens};
 use crate::domain::{Quota, QuotaExceeded};
@@ -41,6 +44,8 @@ pub struct App {
     page_tokens: Arc<PageTokens>,
     sync_tokens: Arc<SyncTokens>,
     limits: Limits,
+    watch_limits: WatchLimits,
+    draining: Arc<watch::Sender<bool>>,
     clock: Clock,
 }
 
@@ -105,6 +110,9 @@ pub enum Error {
     /// What must be known to go on from the sync token is known no more.
     #[error("begin again with an empty sync token and drop what it does not bring")]
     SyncTokenExpired,
+    /// The caller has as many streams open as allowed.
+    #[error("at most {0} streams can be open")]
+    WatchLimit(usize),
     /// The notes of a batch would not fit one answer.
     #[error("the notes do not fit one answer; ask for the basic view or for fewer")]
     ResponseTooLarge,
@@ -138,9 +146,18 @@ impl App {
         page_tokens: PageTokens,
         sync_tokens: SyncTokens,
         limits: Limits,
+        watch_limits: WatchLimits,
         clock: Clock,
     ) -> Self {
-        Self { repository, page_tokens: Arc::new(page_tokens), sync_tokens: Arc::new(sync_tokens), limits, clock }
+        Self {
+            repository,
+            page_tokens: Arc::new(page_tokens),
+            sync_tokens: Arc::new(sync_tokens),
+            limits,
+            watch_limits,
+            draining: Arc::default(),
+            clock,
+        }
     }
 
     /// The notes themselves, for a use case that is one call.

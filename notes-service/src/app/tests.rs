@@ -23,6 +23,8 @@ const LIMITS: Limits = Limits {
     tombstone_retention: Duration::from_secs(90 * 24 * 60 * 60),
 };
 
+const WATCH_LIMITS: WatchLimits = WatchLimits { checkpoint_interval: Duration::from_secs(15), streams_per_owner: 10 };
+
 struct Service {
     app: App,
     clock: ManualClock,
@@ -41,7 +43,7 @@ impl Service {
         let keys = Arc::new(TokenKeys::new(b"a secret of thirty-two bytes or so", []));
         let page_tokens = PageTokens::new(Arc::clone(&keys), 3 * DAY);
         let sync_tokens = SyncTokens::new(keys, 1);
-        let app = App::new(repository, page_tokens, sync_tokens, LIMITS, clock.clock());
+        let app = App::new(repository, page_tokens, sync_tokens, LIMITS, WATCH_LIMITS, clock.clock());
         Self { app, clock, _store: store }
     }
 

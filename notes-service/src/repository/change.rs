@@ -51,7 +51,7 @@ impl OwnedNotes<'_> {
     {
         let owner = self.owner_id();
         let decide = Arc::new(decide);
-        let changed = self.repository.database.write(move |transaction| {
+        let changed = self.repository.write([owner], move |transaction| {
             let decide = Arc::clone(&decide);
             Box::pin(async move { change(transaction, owner, id, decide.as_ref()).await })
         });

@@ -45,7 +45,7 @@ impl OwnedNotes<'_> {
     ) -> Result<ChangedAll<R::Refusal>, DatabaseError> {
         let owner = self.owner_id();
         let work = Arc::new((ids, rules));
-        let changed = self.repository.database.write(move |transaction| {
+        let changed = self.repository.write([owner], move |transaction| {
             let work = Arc::clone(&work);
             Box::pin(async move { change_all(transaction, owner, &work.0, view, &work.1).await })
         });

@@ -11,6 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::doorbell::Doorbell;
 use super::entity::{create_request, note, note_body, note_tag, tag, tombstone};
 use super::{Batching, OwnedNotes, UnknownTags, note_tags, notes, owner_state, tags};
 use crate::domain::{Fingerprint, Note, NoteFields, NoteId, OwnerState, Quota, QuotaExceeded, RequestId, TagId};
@@ -116,12 +117,17 @@ impl OwnedNotes<'_> {
 /// Collects concurrent creations and makes them together.
 pub(super) fn batcher(
     database: &Database,
+    doorbell: &Doorbell,
     batching: Batching,
 ) -> Batcher<CreateCommand, Result<Creation, Arc<DatabaseError>>> {
-    let database = database.clone();
-    Batcher::new(batching.queue, batching.size, move |commands| {
-        let database = database.clone();
-        async move { create_all(&database, &commands).await }
+    let (database, doorbell) = (database.clone(), doorbell.clone());
+    Batcher::new(batching.queue, batching.size, move |commands: Coming<CreateCommand>| {
+        let (database, doorbell) = (database.clone(), doorbell.clone());
+        async move {
+            let creations = create_all(&database, &commands).await;
+            doorbell.ring(commands.taken().iter().map(|command| command.owner).collect::<Vec<_>>());
+            creations
+        }
     })
 }
 

@@ -56,7 +56,7 @@ impl OwnedNotes<'_> {
     {
         let owner = self.owner_id();
         let refuse = Arc::new(refuse);
-        let work = self.repository.database.write(move |transaction| {
+        let work = self.repository.write([owner], move |transaction| {
             let refuse = Arc::clone(&refuse);
             Box::pin(async move { delete(transaction, owner, deletion, refuse.as_ref()).await })
         });

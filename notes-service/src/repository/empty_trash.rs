@@ -12,7 +12,7 @@ impl OwnedNotes<'_> {
     /// If the store fails; nothing is changed then.
     pub async fn empty_trash(self, now: SystemTime) -> Result<u64, DatabaseError> {
         let owner = self.owner_id();
-        let work = self.repository.database.write(move |transaction| {
+        let work = self.repository.write([owner], move |transaction| {
             Box::pin(async move {
                 let Some(mut state) = owner_state::lock(transaction, [owner]).await?.remove(&owner) else {
                     return Ok(Outcome::Rollback(0));

@@ -70,6 +70,7 @@ mod contents;
 mod create;
 mod create_all;
 mod delete_tag;
+mod doorbell;
 mod empty_trash;
 mod entity;
 mod find_all;
@@ -80,18 +81,23 @@ mod owner_state;
 mod owners;
 mod page;
 mod purge;
+mod replicas;
 mod rows;
 mod tags;
 #[cfg(test)]
 mod tests;
 mod tombstones;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use authn::Subject;
+use futures_util::future::BoxFuture;
 use runtime::batch::Batcher;
-use runtime::database::{Database, DatabaseConfig, DatabaseError};
+use runtime::database::{Connection, Database, DatabaseConfig, DatabaseError, Engine, Outcome};
+use runtime::detached::detached;
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 pub use change::{Changed, Decision};
@@ -108,13 +114,17 @@ pub use page::Page;
 pub use purge::{Purge, Purged};
 pub use tags::{TagChanged, TagCreation, TagDecision, TagsPage};
 
+pub use watch::Watch;
+
 use crate::domain::{Note, NoteId, OwnerState, View};
+use doorbell::Doorbell;
 
 /// Every note of every owner, reachable one owner at a time. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct NoteRepository {
     database: Database,
     creates: Batcher<CreateCommand, Result<Creation, Arc<DatabaseError>>>,
+    doorbell: Doorbell,
 }
 
 /// How concurrent creations share a transaction.
@@ -140,8 +150,12 @@ impl NoteRepository {
     /// As [`Database::open`].
     pub async fn open(config: &DatabaseConfig, batching: Batching) -> Result<Self, DatabaseError> {
         let database = Database::open::<migration::Migrator>(config).await?;
-        let creates = create::batcher(&database, batching);
-        Ok(Self { database, creates })
+        let doorbell = match database.engine() {
+            Engine::Sqlite => Doorbell::default(),
+            Engine::Postgres => Doorbell::with_replicas(),
+        };
+        let creates = create::batcher(&database, &doorbell, batching);
+        Ok(Self { database, creates, doorbell })
     }
 
     /// Brings the schema of a store up to date and returns.
@@ -166,6 +180,22 @@ impl NoteRepository {
     /// Whether the store answers now; looks at most `within` long.
     pub async fn is_ready(&self, within: Duration) -> bool {
         self.database.is_ready(within).await
+    }
+
+    /// Writes what belongs to these owners, and rings for them afterwards, though the caller may have gone by then. Also
+    /// when the write failed: it may have been committed all the same.
+    async fn write<T, W, const N: usize>(&self, owners: [Uuid; N], work: W) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
+    {
+        let (database, doorbell) = (self.database.clone(), self.doorbell.clone());
+        let written = detached(async move {
+            let result = database.write(work).await;
+            doorbell.ring(owners);
+            result
+        });
+        written.await.map_err(|panicked| DatabaseError::Fault(DbErr::Custom(panicked.to_string())))?
     }
 
     /// Waits for running work and closes the store.

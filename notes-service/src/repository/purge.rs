@@ -40,9 +40,9 @@ impl NoteRepository {
     /// If the store fails; nothing is removed then.
     pub async fn purge(&self, owner: DueOwner, purge: Purge) -> Result<Purged, DatabaseError> {
         let owner = owner.id();
-        self.database
-            .write(move |transaction| Box::pin(async move { purge_batch(transaction, owner, purge).await }))
-            .await
+        let work = self
+            .write([owner], move |transaction| Box::pin(async move { purge_batch(transaction, owner, purge).await }));
+        work.await
     }
 }
 

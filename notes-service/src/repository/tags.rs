@@ -98,7 +98,7 @@ impl OwnedNotes<'_> {
     /// If the store fails; nothing is made then.
     pub async fn create_tag(self, id: TagId, fields: TagFields, now: SystemTime) -> Result<TagCreation, DatabaseError> {
         let owner = self.owner_id();
-        let work = self.repository.database.write(move |transaction| {
+        let work = self.repository.write([owner], move |transaction| {
             let fields = fields.clone();
             Box::pin(async move { create(transaction, owner, id, fields, now).await })
         });
@@ -117,7 +117,7 @@ impl OwnedNotes<'_> {
     {
         let owner = self.owner_id();
         let decide = Arc::new(decide);
-        let changed = self.repository.database.write(move |transaction| {
+        let changed = self.repository.write([owner], move |transaction| {
             let decide = Arc::clone(&decide);
             Box::pin(async move { change(transaction, owner, id, decide.as_ref()).await })
         });

@@ -1,6 +1,10 @@
 //! The numbers in the comments of the contract are the numbers of the code.
 
-use crate::config::{PAGE_TOKEN_LIFETIME, REQUEST_BYTES, REQUEST_MEMORY, TOMBSTONE_RETENTION, TRASH_RETENTION};
+use crate::app::{WATCH_BATCH_BYTES, WATCH_BATCH_CHANGES};
+use crate::config::{
+    CHECKPOINT_INTERVAL_MAX, PAGE_TOKEN_LIFETIME, REQUEST_BYTES, REQUEST_MEMORY, TOMBSTONE_RETENTION, TRASH_RETENTION,
+    WATCH_STREAMS,
+};
 use crate::domain::{
     BATCH_SIZE_MAX, CHANGES_PAGE_SIZE_DEFAULT, CHANGES_PAGE_SIZE_MAX, CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX,
     Color, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, SNIPPET_CODE_POINTS, TITLE_CODE_POINTS_MAX,
@@ -51,6 +55,11 @@ fn the_limits_in_the_contract_are_those_of_the_code() {
     check(SERVICE, &format!("0 means {default}, more than {max} means {max}, negative is refused"));
     let (default, max) = (CHANGES_PAGE_SIZE_DEFAULT, grouped(CHANGES_PAGE_SIZE_MAX.into()));
     check(SYNC, &format!("0 means {default}, more than {max} means {max}, negative is refused"));
+    check(SYNC, &format!("at most {WATCH_BATCH_CHANGES} and about {} KiB", WATCH_BATCH_BYTES / 1_024));
+    check(SERVICE, &format!("the caller has {WATCH_STREAMS} streams open"));
+    let seconds = CHECKPOINT_INTERVAL_MAX.as_secs();
+    check(SERVICE, &format!("At least every {seconds} seconds a message comes"));
+    check(SYNC, &format!("at least every {seconds} seconds in which nothing else does"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use proto::notes::v1 as wire;
 use runtime::status::FieldViolation;
 
 pub(super) use self::batch::{batch_create_notes, batch_delete_notes, batch_get_notes, batch_update_notes};
-pub(super) use self::sync::list_note_changes;
+pub(super) use self::sync::{list_note_changes, watch_notes};
 use super::status::Malformed;
 use crate::app::{CreateNote, DeleteNote, ListNotes, NotesPage, UpdateNote, Usage};
 use crate::domain::{Color, Content, Etag, Note, NoteId, NotePatch, Order, PageSize, RequestId, Title, View};

@@ -1,4 +1,6 @@
 use authn::{RequestExt as _, Subject};
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use proto::notes::v1 as wire;
 use proto::notes::v1::notes_service_server::NotesService;
 use tonic::{Request, Response, Status};
@@ -97,6 +99,18 @@ impl NotesService for Notes {
         let list = convert::list_note_changes(request.into_inner())?;
         let page = self.0.list_note_changes(caller, list).await?;
         Ok(Response::new(page.into()))
+    }
+
+    type WatchNotesStream = BoxStream<'static, Result<wire::WatchNotesResponse, Status>>;
+
+    async fn watch_notes(
+        &self,
+        request: Request<wire::WatchNotesRequest>,
+    ) -> Result<Response<Self::WatchNotesStream>, Status> {
+        let caller = request.principal().map_err(|rejection| rejection.into_status(DOMAIN))?;
+        let watch = convert::watch_notes(request.into_inner())?;
+        let events = self.0.watch_notes(&caller, watch).await?;
+        Ok(Response::new(events.map(|event| Ok(event?.into())).boxed()))
     }
 
     async fn get_usage(&self, request: Request<wire::GetUsageRequest>) -> Result<Response<wire::Usage>, Status> {

@@ -67,6 +67,7 @@ fn refuse(error: &Error, path: &str) -> Refusal {
         Error::NoteNotDeleted => refusal(Code::FailedPrecondition, "NOTE_NOT_DELETED"),
         Error::PageTokenInvalid | Error::SyncTokenInvalid => refusal(Code::InvalidArgument, "PAGE_TOKEN_INVALID"),
         Error::SyncTokenExpired => refusal(Code::FailedPrecondition, "SYNC_TOKEN_EXPIRED"),
+        Error::WatchLimit(limit) => refusal(Code::ResourceExhausted, "WATCH_LIMIT").with("limit", limit.to_string()),
         Error::ResponseTooLarge => refusal(Code::InvalidArgument, "RESPONSE_TOO_LARGE"),
         Error::InBatch { index, error } => {
             refuse(error, &format!("requests[{index}].")).with("index", index.to_string())
@@ -125,6 +126,7 @@ mod tests {
         check(Error::PageTokenInvalid, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
         check(Error::SyncTokenInvalid, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
         check(Error::SyncTokenExpired, Code::FailedPrecondition, "SYNC_TOKEN_EXPIRED");
+        check(Error::WatchLimit(10), Code::ResourceExhausted, "WATCH_LIMIT");
         check(Error::ResponseTooLarge, Code::InvalidArgument, "RESPONSE_TOO_LARGE");
         let third = Error::InBatch { index: 2, error: Box::new(Error::EtagMismatch) };
         let third = check(third, Code::Aborted, "ETAG_MISMATCH").get_details_error_info().expect("checked");

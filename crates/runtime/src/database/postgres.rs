@@ -142,6 +142,11 @@ impl Postgres {
         self.state.subscribe().wait_for(|state| matches!(state, State::Ready | State::Closed)).await.ok();
     }
 
+    /// What a connection beside the pool is opened with, and how long that may take.
+    pub(super) fn to_listen(&self) -> (PgConnectOptions, Duration) {
+        (self.options.clone(), self.config.connect_timeout)
+    }
+
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Acquire)
     }

@@ -17,7 +17,7 @@ use proto::notes::v1::{
     BatchGetNotesRequest, BatchGetNotesResponse, BatchUpdateNotesRequest, BatchUpdateNotesResponse, CreateNoteRequest,
     DeleteNoteRequest, EmptyTrashRequest, EmptyTrashResponse, ExpungeNoteRequest, GetNoteRequest, GetUsageRequest,
     ListNoteChangesRequest, ListNoteChangesResponse, ListNotesRequest, ListNotesResponse, Note, UndeleteNoteRequest,
-    UpdateNoteRequest, Usage,
+    UpdateNoteRequest, Usage, WatchNotesRequest, WatchNotesResponse,
 };
 use runtime::config::Reader;
 use runtime::server::{Check, PeerAddress, Server, ServerConfig, Services};
@@ -254,6 +254,15 @@ impl NotesService for Behaviours {
         _request: Request<ListNoteChangesRequest>,
     ) -> Result<Response<ListNoteChangesResponse>, Status> {
         Ok(Response::new(ListNoteChangesResponse::default()))
+    }
+
+    type WatchNotesStream = futures_util::stream::Empty<Result<WatchNotesResponse, Status>>;
+
+    async fn watch_notes(
+        &self,
+        _request: Request<WatchNotesRequest>,
+    ) -> Result<Response<Self::WatchNotesStream>, Status> {
+        Ok(Response::new(futures_util::stream::empty()))
     }
 
     async fn get_usage(&self, _request: Request<GetUsageRequest>) -> Result<Response<Usage>, Status> {

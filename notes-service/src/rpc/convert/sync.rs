@@ -1,10 +1,10 @@
 //! What a copy of the notes is kept by.
 
 use proto::notes::v1 as wire;
-use wire::note_change;
+use wire::{note_change, watch_notes_response};
 
 use super::{Malformed, Violations, count};
-use crate::app::{ListNoteChanges, NoteChangesPage};
+use crate::app::{GoingAway, ListNoteChanges, NoteChangesPage, WatchEvent, WatchNotes};
 use crate::domain::{Change, ChangesPageSize, NotesDigest, View};
 
 pub(in crate::rpc) fn list_note_changes(request: wire::ListNoteChangesRequest) -> Result<ListNoteChanges, Malformed> {
@@ -14,6 +14,13 @@ pub(in crate::rpc) fn list_note_changes(request: wire::ListNoteChangesRequest) -
     let view = violations.view(request.view, View::Basic);
     let (size, view) = violations.unless_any(size.zip(view))?;
     Ok(ListNoteChanges { sync_token: request.sync_token, view, size })
+}
+
+pub(in crate::rpc) fn watch_notes(request: wire::WatchNotesRequest) -> Result<WatchNotes, Malformed> {
+    let mut violations = Violations::default();
+    let view = violations.view(request.view, View::Basic);
+    let view = violations.unless_any(view)?;
+    Ok(WatchNotes { sync_token: request.sync_token, view })
 }
 
 impl From<NoteChangesPage> for wire::ListNoteChangesResponse {
@@ -45,6 +52,36 @@ impl From<NotesDigest> for wire::NotesDigest {
             notes_hash: digest.notes.as_bytes().to_vec(),
             deleted_note_count: count(digest.deleted_note_count),
             deleted_notes_hash: digest.deleted_notes.as_bytes().to_vec(),
+        }
+    }
+}
+
+impl From<WatchEvent> for wire::WatchNotesResponse {
+    fn from(event: WatchEvent) -> Self {
+        use watch_notes_response::Event;
+        let (event, sync_token) = match event {
+            WatchEvent::Batch { changes, digest, sync_token } => {
+                let changes = changes.into_iter().map(Into::into).collect();
+                (Event::Batch(wire::NoteBatch { changes, digest: digest.map(Into::into) }), sync_token)
+            }
+            WatchEvent::Checkpoint { digest, sync_token } => {
+                (Event::Checkpoint(wire::Checkpoint { digest: Some(digest.into()) }), sync_token)
+            }
+            WatchEvent::Reset => (Event::Reset(wire::Reset {}), String::new()),
+            WatchEvent::GoingAway { reason, sync_token } => {
+                let reason = wire::GoingAwayReason::from(reason).into();
+                (Event::GoingAway(wire::GoingAway { reason }), sync_token)
+            }
+        };
+        Self { event: Some(event), sync_token }
+    }
+}
+
+impl From<GoingAway> for wire::GoingAwayReason {
+    fn from(reason: GoingAway) -> Self {
+        match reason {
+            GoingAway::TokenExpired => Self::TokenExpired,
+            GoingAway::ServerDrain => Self::ServerDrain,
         }
     }
 }

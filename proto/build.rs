@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "access/v1/access.proto",
     "auth/internal/v1/trust_service.proto",
     "auth/v1/account.proto",
@@ -17,6 +17,7 @@ const FILES: [&str; 10] = [
     "auth/v1/session.proto",
     "notes/v1/note.proto",
     "notes/v1/notes_service.proto",
+    "notes/v1/revision.proto",
     "notes/v1/sync.proto",
     "notes/v1/usage.proto",
 ];

@@ -103,11 +103,20 @@ fn with_names(message: &MessageDescriptor, names: &[&str]) -> Option<DynamicMess
     with_name(message, names.last()?)
 }
 
-/// A request of this type that names the note, or `None` when the type has no place for a name.
+/// A request of this type that names the note, or its first revision, or `None` when the type has no place for a name.
 fn with_name(message: &MessageDescriptor, name: &str) -> Option<DynamicMessage> {
     let mut request = DynamicMessage::new(message.clone());
-    if let Some(field) = message.get_field_by_name("name") {
+    if let Some(field) = message.get_field_by_name("revision_id") {
+        request.set_field(&field, Value::String("1".to_owned()));
+    }
+    if let Some(field) = message.get_field_by_name("parent") {
         request.set_field(&field, Value::String(name.to_owned()));
+        return Some(request);
+    }
+    if let Some(field) = message.get_field_by_name("name") {
+        let name =
+            if message.name() == "GetNoteRevisionRequest" { format!("{name}/revisions/1") } else { name.to_owned() };
+        request.set_field(&field, Value::String(name));
         return Some(request);
     }
     for field in message.fields() {

@@ -139,10 +139,15 @@ async fn a_note_goes_by_itself_thirty_days_after_it_went_to_the_trash() {
 
 #[tokio::test]
 async fn usage_counts_what_is_kept_and_what_lies_in_the_trash() {
-    let settings = [("NOTES_SERVICE_QUOTA_NOTES", "9"), ("NOTES_SERVICE_QUOTA_BYTES", "1000")];
+    let settings = [
+        ("NOTES_SERVICE_QUOTA_NOTES", "9"),
+        ("NOTES_SERVICE_QUOTA_BYTES", "1000"),
+        ("NOTES_SERVICE_QUOTA_REVISION_BYTES", "500"),
+    ];
     let stack = Stack::start_with(&[], &settings).await;
     let (alice, bob) = (stack.register("alice").await, stack.register("bob").await);
-    let nothing = Usage { name: "usage".into(), note_limit: 9, byte_limit: 1_000, ..Usage::default() };
+    let nothing =
+        Usage { name: "usage".into(), note_limit: 9, byte_limit: 1_000, revision_byte_limit: 500, ..Usage::default() };
     assert_eq!(alice.usage().await.expect("told"), nothing);
 
     let live = alice.write("é", "1234").await;
@@ -156,7 +161,7 @@ async fn usage_counts_what_is_kept_and_what_lies_in_the_trash() {
     let request = UpdateNoteRequest { note: Some(shrunk), update_mask: mask, ..Default::default() };
     alice.update(request).await.expect("shrunk");
     alice.empty_trash().await.expect("emptied");
-    assert_eq!(alice.usage().await.expect("told"), Usage { note_count: 1, bytes: 1, ..nothing });
+    assert_eq!(alice.usage().await.expect("told"), Usage { note_count: 1, bytes: 1, revision_bytes: 6, ..nothing });
 }
 
 fn a_name() -> String {

@@ -1,5 +1,6 @@
 //! Every setting of the service, with its default and its bounds.
 
+mod revisions;
 mod sync;
 mod trust;
 
@@ -11,6 +12,7 @@ use runtime::config::{Reader, Secret};
 use runtime::database::DatabaseConfig;
 use runtime::server::ServerConfig;
 
+pub use self::revisions::{REVISION_COALESCE, REVISION_RETENTION, REVISIONS_MAX, REVISIONS_MIN};
 pub use self::sync::{CHECKPOINT_INTERVAL_MAX, SyncConfig, WATCH_STREAMS};
 pub use self::trust::{KeySource, StreamSource, TrustConfig};
 use crate::app::{Limits, PurgePace};
@@ -129,6 +131,7 @@ fn read_limits(reader: &mut Reader) -> Limits {
             days(1)..=days(3_650),
             "How long the id of a note that was removed for good cannot be used again.",
         ),
+        revisions: revisions::read(reader),
     }
 }
 
@@ -140,7 +143,7 @@ fn read_purge(reader: &mut Reader) -> PurgePace {
             "purge.interval",
             seconds(300),
             seconds(1)..=seconds(DAY),
-            "How often what is due is removed for good: expired and emptied trash, tombstones, remembered requests.",
+            "How often what is due is removed for good: expired and emptied trash, revisions, tombstones, remembered requests.",
         ),
         batch: u16::try_from(batch).expect("the bounds fit 16 bits"),
     }
@@ -210,6 +213,8 @@ mod tests {
         assert_eq!(config.server.max_request_bytes, REQUEST_BYTES);
         assert_eq!(config.database.url.expose(), "sqlite://data/notes.db");
         assert_eq!(config.limits.quota, Quota { notes: 100_000, bytes: 1 << 30 });
+        let revisions = config.limits.revisions;
+        assert_eq!((revisions.min, revisions.max, revisions.bytes), (10, 100, 4 << 30));
         assert_eq!(config.batching, Batching { queue: 1_024, size: 64 });
         assert_eq!(config.purge, PurgePace { interval: Duration::from_secs(300), batch: 100 });
         assert_eq!(config.trust.verifier.issuer, "http://127.0.0.1:50051");
@@ -227,41 +232,16 @@ mod tests {
     }
 
     #[test]
-    fn a_trust_stream_needs_its_credential_and_has_the_key_set_to_fall_back_on() {
-        let url = ("TRUST_STREAM_URL", "http://auth.internal:50071");
-        check_refused(&[url], "trust_stream_credential");
-        check_refused(&[url, ("TRUST_STREAM_CREDENTIAL", "not visible ASCII")], "trust_stream_credential");
-        check_refused(&[("TRUST_STREAM_URL", "http://me:hunter2@auth.internal:50071")], "trust_stream_url");
-        let credential = ("TRUST_STREAM_CREDENTIAL", "visible");
-        check_refused(&[url, credential, ("TRUST_KEY_FILE", "/etc/issuer.pem")], "trust_stream_url");
-
-        let jwks = ("TRUST_JWKS_URL", "https://issuer.example/jwks.json");
-        let config = read(&[url, credential, jwks, ("TRUST_MAX_STALENESS", "30s")]).expect("good");
-        assert_eq!(config.trust.verifier.max_staleness, Some(Duration::from_secs(30)));
-        let KeySource::Stream(stream) = config.trust.keys else { panic!("a stream") };
-        let KeySource::Jwks { config, .. } = *stream.fallback else { panic!("a key set") };
-        assert_eq!((stream.url.as_str(), config.url.as_str()), (url.1, jwks.1));
-        assert_eq!(read(&[]).expect("good").trust.verifier.max_staleness, None, "open by default");
-    }
-
-    #[test]
-    fn what_the_same_process_trusts_is_trusted_unless_the_settings_say_otherwise() {
-        let trusting = |settings: &[(&str, &str)]| {
-            let config =
-                read(settings).expect("good").trusting("http://beside.me".to_owned(), Trust::fixed(Vec::new()));
-            assert_eq!(config.trust.verifier.issuer, "http://beside.me");
-            config.trust.keys
-        };
-        assert!(matches!(trusting(&[]), KeySource::Shared(_)));
-        assert!(matches!(trusting(&[("TRUST_JWKS_URL", "https://issuer.example")]), KeySource::Jwks { .. }));
-        assert!(matches!(trusting(&[("TRUST_KEY_FILE", "/etc/issuer.pem")]), KeySource::File(_)));
-    }
-
-    #[test]
     fn the_url_of_a_key_set_holds_no_password_because_it_is_printed() {
         check_refused(&[("TRUST_JWKS_URL", "https://reader:hunter2@issuer.example/jwks.json")], "trust_jwks_url");
         check_refused(&[("TRUST_JWKS_URL", "https://hunter2@issuer.example")], "trust_jwks_url");
         read(&[("TRUST_JWKS_URL", "https://issuer.example/@keys?by=me@there")]).expect("the host has none");
+    }
+
+    #[test]
+    fn more_revisions_cannot_be_kept_for_sure_than_at_all() {
+        check_refused(&[("REVISIONS_MIN", "101")], "revisions_min");
+        read(&[("REVISIONS_MIN", "100"), ("REVISIONS_MAX", "100")]).expect("as many");
     }
 
     #[test]

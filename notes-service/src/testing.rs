@@ -11,3 +11,20 @@ pub(crate) fn somebody() -> Subject {
 pub(crate) fn driver_error(words: &str) -> sea_orm::DbErr {
     sea_orm::DbErr::Custom(words.to_owned())
 }
+
+/// Numbers that look random and are the same in every run (xorshift).
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `sides`.
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(sides).expect("few sides")).expect("below `sides`")
+    }
+}

@@ -10,8 +10,9 @@ use proto::auth::v1::{
 use proto::notes::v1::notes_service_client::NotesServiceClient;
 use proto::notes::v1::{
     BatchCreateNotesRequest, BatchDeleteNotesRequest, BatchGetNotesRequest, BatchUpdateNotesRequest, CreateNoteRequest,
-    DeleteNoteRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest, GetUsageRequest, ListNoteChangesRequest,
-    ListNoteChangesResponse, ListNotesRequest, ListNotesResponse, Note, NoteView, UndeleteNoteRequest,
+    DeleteNoteRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest, GetNoteRevisionRequest, GetUsageRequest,
+    ListNoteChangesRequest, ListNoteChangesResponse, ListNoteRevisionsRequest, ListNoteRevisionsResponse,
+    ListNotesRequest, ListNotesResponse, Note, NoteRevision, NoteView, RollbackNoteRequest, UndeleteNoteRequest,
     UpdateNoteRequest, Usage, WatchNotesRequest, WatchNotesResponse,
 };
 use tonic::transport::Channel;
@@ -262,6 +263,34 @@ impl Person {
     pub async fn batch_delete(&self, requests: Vec<DeleteNoteRequest>, view: NoteView) -> Answer<Vec<Note>> {
         let request = self.signed(BatchDeleteNotesRequest { requests, view: view.into() });
         self.notes.clone().batch_delete_notes(request).await.map(|response| response.into_inner().notes)
+    }
+
+    pub async fn revisions(&self, request: ListNoteRevisionsRequest) -> Answer<ListNoteRevisionsResponse> {
+        self.notes.clone().list_note_revisions(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Every revision of a note, the newest first and whole.
+    pub async fn history(&self, note: &str) -> Vec<NoteRevision> {
+        let view = NoteView::Full.into();
+        let mut request = ListNoteRevisionsRequest { parent: note.into(), view, ..Default::default() };
+        let mut revisions = Vec::new();
+        loop {
+            let page = self.revisions(request.clone()).await.expect("a page");
+            revisions.extend(page.revisions);
+            if page.next_page_token.is_empty() {
+                return revisions;
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    pub async fn revision(&self, name: &str) -> Answer<NoteRevision> {
+        let request = self.signed(GetNoteRevisionRequest { name: name.into() });
+        self.notes.clone().get_note_revision(request).await.map(tonic::Response::into_inner)
+    }
+
+    pub async fn rollback(&self, request: RollbackNoteRequest) -> Answer<Note> {
+        self.notes.clone().rollback_note(self.signed(request)).await.map(tonic::Response::into_inner)
     }
 
     fn signed<T>(&self, message: T) -> Request<T> {

@@ -1,5 +1,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -61,8 +62,12 @@ fn response(message: TrustMessage) -> wire::WatchTrustResponse {
         }),
         TrustNews::Heartbeat => Event::Heartbeat(wire::Heartbeat {}),
     };
-    let age_micros = i64::try_from(message.age.as_micros()).unwrap_or(i64::MAX);
-    wire::WatchTrustResponse { cursor: message.cursor.to_string(), age_micros, event: Some(event) }
+    wire::WatchTrustResponse { cursor: message.cursor.to_string(), age: Some(age(message.age)), event: Some(event) }
+}
+
+fn age(age: Duration) -> prost_types::Duration {
+    let most = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
+    age.try_into().unwrap_or(most)
 }
 
 fn signing_key(key: &TrustKey) -> wire::SigningKey {

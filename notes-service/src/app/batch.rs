@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use authn::Subject;
 
-use super::{App, CreateNote, DeleteNote, Error, UpdateNote};
-use crate::domain::{Note, NoteId, OwnerState, Quota, View};
+use super::update_note::Terms;
+use super::{App, CreateNote, DeleteNote, Error, UpdateNote, Writer};
+use crate::domain::{Note, NoteId, OwnerState, View};
 use crate::repository::{ChangedAll, CreatedAll, Decision, FoundAll, Rules};
 
 impl App {
@@ -48,13 +49,13 @@ impl App {
     /// changed then.
     pub async fn batch_update_notes(
         &self,
-        owner: Subject,
+        writer: Writer,
         updates: Vec<UpdateNote>,
         view: View,
     ) -> Result<Vec<Note>, Error> {
         let ids = updates.iter().map(|update| update.id).collect();
-        let rules = Updates { updates, now: self.clock.now(), quota: self.limits.quota };
-        let notes = self.change_all(owner, ids, view, rules).await?;
+        let rules = Updates { updates, terms: self.terms(writer) };
+        let notes = self.change_all(writer.owner, ids, view, rules).await?;
         Ok(notes.into_iter().flatten().collect())
     }
 
@@ -97,15 +98,14 @@ impl Error {
 
 struct Updates {
     updates: Vec<UpdateNote>,
-    now: SystemTime,
-    quota: Quota,
+    terms: Terms,
 }
 
 impl Rules for Updates {
     type Refusal = Error;
 
     fn decide(&self, index: usize, owner: &mut OwnerState, note: &Note) -> Decision<Error> {
-        self.updates[index].decide(self.now, &self.quota, owner, note)
+        self.updates[index].decide(&self.terms, owner, note)
     }
 
     fn missing(&self, _index: usize) -> Option<Error> {

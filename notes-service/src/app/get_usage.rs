@@ -1,7 +1,7 @@
 use authn::Subject;
 
 use super::{App, Error};
-use crate::domain::Quota;
+use crate::domain::{OwnerState, Quota};
 
 /// What an owner keeps and may keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub struct Usage {
     pub deleted_bytes: u64,
     /// What the owner may keep.
     pub quota: Quota,
+    /// Bytes of titles and contents of revisions.
+    pub revision_bytes: u64,
+    /// Most of them that the owner may keep.
+    pub revision_byte_limit: u64,
 }
 
 impl App {
@@ -24,16 +28,15 @@ impl App {
     /// # Errors
     /// If the store fails.
     pub async fn get_usage(&self, owner: Subject) -> Result<Usage, Error> {
-        let quota = self.limits.quota;
-        let Some(state) = self.repository.for_owner(owner).state().await? else {
-            return Ok(Usage { note_count: 0, deleted_note_count: 0, bytes: 0, deleted_bytes: 0, quota });
-        };
+        let state = self.repository.for_owner(owner).state().await?.unwrap_or_else(|| OwnerState::empty(0));
         Ok(Usage {
             note_count: state.note_count,
             deleted_note_count: state.deleted_note_count,
             bytes: state.bytes,
             deleted_bytes: state.deleted_bytes,
-            quota,
+            quota: self.limits.quota,
+            revision_bytes: state.revision_bytes,
+            revision_byte_limit: self.limits.revisions.bytes,
         })
     }
 }

@@ -8,7 +8,9 @@ mod expunge_note;
 mod get_usage;
 mod list_note_changes;
 mod list_notes;
+mod list_revisions;
 mod purge;
+mod roll_back_note;
 #[cfg(test)]
 mod tests;
 mod undelete_note;
@@ -29,12 +31,14 @@ pub use delete_note::DeleteNote;
 pub use get_usage::Usage;
 pub use list_note_changes::{ListNoteChanges, NoteChangesPage};
 pub use list_notes::{ListNotes, NotesPage};
+pub use list_revisions::{ListRevisions, RevisionsPage};
 pub use purge::PurgePace;
-pub use update_note::UpdateNote;
+pub use roll_back_note::RollBackNote;
+pub use update_note::{UpdateNote, Writer};
 pub use watch_notes::{GoingAway, WATCH_BATCH_BYTES, WATCH_BATCH_CHANGES, WatchEvent, WatchLimits, WatchNotes};
 
 use crate::crypto::{PageTokens, SyncTokens};
-use crate::domain::{Quota, QuotaExceeded};
+use crate::domain::{Quota, QuotaExceeded, RevisionPolicy};
 use crate::repository::{CreateError, NoteRepository, UnknownTags};
 
 /// The use cases and what they work with. Cheap to clone.
@@ -60,6 +64,8 @@ pub struct Limits {
     pub request_memory: Duration,
     /// How long the id of a note that was removed for good is remembered.
     pub tombstone_retention: Duration,
+    /// How versions are kept.
+    pub revisions: RevisionPolicy,
 }
 
 /// Every way to be refused, and every way to fail.
@@ -68,6 +74,9 @@ pub enum Error {
     /// The caller has no such note; whether somebody else has makes no difference.
     #[error("there is no such note")]
     NoteNotFound,
+    /// The caller's note has no such revision, or no longer.
+    #[error("the note has no such revision")]
+    RevisionNotFound,
     /// The caller has a note with the id of the new one.
     #[error("there is a note with this id")]
     NoteExists,
@@ -89,6 +98,9 @@ pub enum Error {
     /// The note is to have tags that the caller does not have, at these places; whether somebody else has makes no difference.
     #[error("there are no such tags")]
     UnknownTags(Vec<usize>),
+    /// The caller's revisions come to as many bytes as allowed.
+    #[error("at most {0} bytes of revisions can be kept")]
+    RevisionByteQuota(u64),
     /// The note has changed since the caller read it.
     #[error("the note has changed since it was read")]
     EtagMismatch,
@@ -173,6 +185,7 @@ impl From<QuotaExceeded> for Error {
             QuotaExceeded::Notes(limit) => Self::NoteQuota(limit),
             QuotaExceeded::Bytes(limit) => Self::ByteQuota(limit),
             QuotaExceeded::Tags(limit) => Self::TagQuota(limit),
+            QuotaExceeded::RevisionBytes(limit) => Self::RevisionByteQuota(limit),
         }
     }
 }

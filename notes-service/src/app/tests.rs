@@ -21,6 +21,13 @@ const LIMITS: Limits = Limits {
     trash_retention: Duration::from_secs(30 * 24 * 60 * 60),
     request_memory: DAY,
     tombstone_retention: Duration::from_secs(90 * 24 * 60 * 60),
+    revisions: RevisionPolicy {
+        coalesce: Duration::from_secs(300),
+        min: 10,
+        max: 100,
+        retention: Duration::from_secs(30 * 24 * 60 * 60),
+        bytes: 1 << 20,
+    },
 };
 
 const WATCH_LIMITS: WatchLimits = WatchLimits { checkpoint_interval: Duration::from_secs(15), streams_per_owner: 10 };
@@ -64,6 +71,11 @@ impl Service {
     }
 }
 
+/// The owner in a session that nobody knows.
+fn by(owner: Subject) -> Writer {
+    Writer { owner, session: None }
+}
+
 fn written(content: &str) -> NoteFields {
     NoteFields { content: Content::parse(content).expect("a content"), ..NoteFields::default() }
 }
@@ -98,6 +110,9 @@ macro_rules! assert_refused {
     };
 }
 
+// After the macro, which is known only from there on.
+mod revisions;
+
 #[tokio::test]
 async fn a_repeated_request_yields_the_note_as_it_now_is() {
     let service = Service::start().await;
@@ -106,7 +121,7 @@ async fn a_repeated_request_yields_the_note_as_it_now_is() {
     let note = service.app.create_note(alice, request.clone()).await.expect("made");
     assert_eq!(service.app.create_note(alice, request.clone()).await.expect("repeated"), note);
 
-    let updated = service.app.update_note(alice, update(note.id, "second")).await.expect("updated");
+    let updated = service.app.update_note(by(alice), update(note.id, "second")).await.expect("updated");
     assert_eq!(service.app.create_note(alice, request.clone()).await.expect("repeated"), updated);
 
     let trashed = service.delete(alice, note.id).await.expect("deleted").expect("it was there");
@@ -160,10 +175,10 @@ async fn quotas_stop_growth_and_nothing_else() {
     let note = service.create(alice, "0123456789").await;
     let full = service.with_quota(1, 5);
     assert_refused!(full.create_note(alice, new("")).await, Error::NoteQuota(1));
-    assert_refused!(full.update_note(alice, upsert(an_id(), "")).await, Error::NoteQuota(1));
-    assert_refused!(full.update_note(alice, update(note.id, "0123456789a")).await, Error::ByteQuota(5));
-    full.update_note(alice, update(note.id, "9876543210")).await.expect("as large as before");
-    full.update_note(alice, update(note.id, "987654")).await.expect("smaller, though still too large");
+    assert_refused!(full.update_note(by(alice), upsert(an_id(), "")).await, Error::NoteQuota(1));
+    assert_refused!(full.update_note(by(alice), update(note.id, "0123456789a")).await, Error::ByteQuota(5));
+    full.update_note(by(alice), update(note.id, "9876543210")).await.expect("as large as before");
+    full.update_note(by(alice), update(note.id, "987654")).await.expect("smaller, though still too large");
     full.delete_note(alice, DeleteNote { id: note.id, etag: None, allow_missing: false }).await.expect("deleted");
     full.undelete_note(alice, note.id).await.expect("it never ceased to count");
     assert_refused!(service.with_quota(2, 5).create_note(alice, new("")).await, Error::ByteQuota(5));
@@ -175,25 +190,26 @@ async fn an_update_is_for_the_version_that_its_etag_names() {
     let alice = somebody();
     let note = service.create(alice, "first").await;
     let conditional = |etag: Etag, content| UpdateNote { etag: Some(etag), ..update(note.id, content) };
-    let second = service.app.update_note(alice, conditional(note.etag, "second")).await.expect("it is this version");
-    assert_refused!(service.app.update_note(alice, conditional(note.etag, "third")).await, Error::EtagMismatch);
-    assert_refused!(service.app.update_note(alice, conditional(note.etag, "second")).await, Error::EtagMismatch);
-    let same = service.app.update_note(alice, conditional(second.etag, "second")).await.expect("nothing to change");
+    let second =
+        service.app.update_note(by(alice), conditional(note.etag, "second")).await.expect("it is this version");
+    assert_refused!(service.app.update_note(by(alice), conditional(note.etag, "third")).await, Error::EtagMismatch);
+    assert_refused!(service.app.update_note(by(alice), conditional(note.etag, "second")).await, Error::EtagMismatch);
+    let same = service.app.update_note(by(alice), conditional(second.etag, "second")).await.expect("nothing to change");
     assert_eq!(same, second);
-    service.app.update_note(alice, update(note.id, "blind")).await.expect("the last writer wins");
+    service.app.update_note(by(alice), update(note.id, "blind")).await.expect("the last writer wins");
 }
 
 #[tokio::test]
 async fn an_update_may_make_the_note_that_is_missing() {
     let service = Service::start().await;
     let (alice, id) = (somebody(), an_id());
-    assert_refused!(service.app.update_note(alice, update(id, "text")).await, Error::NoteNotFound);
-    let made = service.app.update_note(alice, upsert(id, "made")).await.expect("made");
+    assert_refused!(service.app.update_note(by(alice), update(id, "text")).await, Error::NoteNotFound);
+    let made = service.app.update_note(by(alice), upsert(id, "made")).await.expect("made");
     assert_eq!((made.id, made.etag.revision), (id, 1));
-    let changed = service.app.update_note(alice, upsert(id, "changed")).await.expect("changed");
+    let changed = service.app.update_note(by(alice), upsert(id, "changed")).await.expect("changed");
     assert_eq!((changed.create_time, changed.etag.revision), (made.create_time, 2));
     service.delete(alice, id).await.expect("deleted");
-    assert_refused!(service.app.update_note(alice, upsert(id, "again")).await, Error::NoteDeleted);
+    assert_refused!(service.app.update_note(by(alice), upsert(id, "again")).await, Error::NoteDeleted);
 }
 
 #[tokio::test]
@@ -202,7 +218,7 @@ async fn concurrent_updates_that_may_make_a_note_make_one() {
     let (alice, id) = (somebody(), an_id());
     let upserts = (0..20).map(|index| {
         let service = Arc::clone(&service);
-        tokio::spawn(async move { service.app.update_note(alice, upsert(id, &format!("text {index}"))).await })
+        tokio::spawn(async move { service.app.update_note(by(alice), upsert(id, &format!("text {index}"))).await })
     });
     let revisions: BTreeSet<_> = join_all(upserts)
         .await
@@ -258,7 +274,7 @@ async fn nobody_reaches_the_note_of_somebody_else_and_it_is_as_if_it_were_not_th
     service.create(bob, "").await;
     for id in [live.id, trashed.id, an_id()] {
         assert_eq!(service.find(bob, id).await, None);
-        assert_refused!(service.app.update_note(bob, update(id, "mine")).await, Error::NoteNotFound);
+        assert_refused!(service.app.update_note(by(bob), update(id, "mine")).await, Error::NoteNotFound);
         assert_refused!(service.delete(bob, id).await, Error::NoteNotFound);
         assert_refused!(service.app.undelete_note(bob, id).await, Error::NoteNotFound);
     }

@@ -2,6 +2,7 @@
 
 mod page_token;
 mod page_token_secret;
+mod revision_page_token;
 mod sync_token;
 mod token_keys;
 

@@ -40,7 +40,12 @@ impl PageTokens {
         position: &Position,
         now: SystemTime,
     ) -> String {
-        self.keys.seal(&bound_to(owner, order, show_deleted), encode(position, now))
+        self.seal_place(&bound_to(owner, order, show_deleted), &encode(position), now)
+    }
+
+    /// Seals the place where a page begins; what it is `bound_to` is not part of the token.
+    pub(super) fn seal_place(&self, bound_to: &[u8], place: &[u8], now: SystemTime) -> String {
+        self.keys.seal(bound_to, [&[VERSION], &to_micros(now).to_be_bytes()[..], place].concat())
     }
 
     /// The position in a token that was sealed for the same arguments; none if it was not, or too long ago.
@@ -53,10 +58,17 @@ impl PageTokens {
         show_deleted: bool,
         now: SystemTime,
     ) -> Option<Position> {
-        let opened = self.keys.open(&bound_to(owner, order, show_deleted), token)?;
-        let (position, issue_time) = decode(&opened, order.field)?;
-        let age = now.duration_since(issue_time).unwrap_or_default();
-        (age <= self.lifetime).then_some(position)
+        let place = self.open_place(token, &bound_to(owner, order, show_deleted), now)?;
+        decode(&place, order.field)
+    }
+
+    /// The place in a token that was sealed to be bound to the same; none if it was not, or too long ago.
+    pub(super) fn open_place(&self, token: &str, bound_to: &[u8], now: SystemTime) -> Option<Vec<u8>> {
+        let opened = self.keys.open(bound_to, token)?;
+        let (&[VERSION], rest) = opened.split_first_chunk()? else { return None };
+        let (issued, place) = rest.split_first_chunk()?;
+        let age = now.duration_since(from_micros(i64::from_be_bytes(*issued))).unwrap_or_default();
+        (age <= self.lifetime).then(|| place.to_vec())
     }
 }
 
@@ -71,10 +83,8 @@ fn bound_to(owner: Subject, order: Order, show_deleted: bool) -> Vec<u8> {
     [b"notes.v1.NotesService/ListNotes".as_slice(), owner.as_uuid().as_bytes(), &arguments].concat()
 }
 
-fn encode(position: &Position, issue_time: SystemTime) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
-    bytes.extend(to_micros(issue_time).to_be_bytes());
-    bytes.extend(position.id.as_uuid().as_bytes());
+fn encode(position: &Position) -> Vec<u8> {
+    let mut bytes = position.id.as_uuid().as_bytes().to_vec();
     match &position.value {
         SortValue::Time(time) => bytes.extend(to_micros(*time).to_be_bytes()),
         SortValue::Title(key) => bytes.extend(key.as_bytes()),
@@ -82,10 +92,8 @@ fn encode(position: &Position, issue_time: SystemTime) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8], field: SortField) -> Option<(Position, SystemTime)> {
-    let (&[VERSION], rest) = bytes.split_first_chunk()? else { return None };
-    let (issued, rest) = rest.split_first_chunk()?;
-    let (id, value) = rest.split_first_chunk()?;
+fn decode(bytes: &[u8], field: SortField) -> Option<Position> {
+    let (id, value) = bytes.split_first_chunk()?;
     let value = match field {
         SortField::CreateTime | SortField::UpdateTime => {
             SortValue::Time(from_micros(i64::from_be_bytes(value.try_into().ok()?)))
@@ -93,8 +101,7 @@ fn decode(bytes: &[u8], field: SortField) -> Option<(Position, SystemTime)> {
         SortField::Title if value.len() <= TITLE_KEY_BYTES_MAX => SortValue::Title(TitleKey::stored(value.to_vec())),
         SortField::Title => return None,
     };
-    let position = Position { value, id: NoteId::from_uuid(Uuid::from_bytes(*id)) };
-    Some((position, from_micros(i64::from_be_bytes(*issued))))
+    Some(Position { value, id: NoteId::from_uuid(Uuid::from_bytes(*id)) })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod owner_state;
 mod page;
 mod patch;
 mod request;
+mod revision;
 mod sync;
 mod tag;
 mod text;
@@ -21,6 +22,10 @@ pub use page::{
 };
 pub use patch::{NotePatch, Update};
 pub use request::{Fingerprint, RequestId};
+pub use revision::{
+    History, REVISION_PAGE_SIZE_DEFAULT, REVISION_PAGE_SIZE_MAX, Replacement, Revision, RevisionId, RevisionPolicy,
+    RevisionQuery, RevisionReason,
+};
 pub use sync::{
     CHANGES_PAGE_SIZE_DEFAULT, CHANGES_PAGE_SIZE_MAX, Change, ChangesPageSize, ChangesQuery, NotesDigest, Resumption,
     SyncPoint,

@@ -177,6 +177,12 @@ impl Note {
         stored_bytes(&self.title, self.content_bytes)
     }
 
+    /// Whether both have the same title and content; both were read whole.
+    #[must_use]
+    pub fn has_text_of(&self, other: &Self) -> bool {
+        self.title == other.title && self.content == other.content
+    }
+
     /// The note as a new version of `time`, after its values were changed. It was read whole.
     #[must_use]
     pub fn changed_at(self, time: SystemTime) -> Self {

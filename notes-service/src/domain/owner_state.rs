@@ -20,6 +20,8 @@ pub enum QuotaExceeded {
     Bytes(u64),
     /// Too many tags; the limit.
     Tags(u64),
+    /// Too many bytes of revisions; the limit.
+    RevisionBytes(u64),
 }
 
 /// The place of one change among all changes of its owner.
@@ -63,6 +65,8 @@ pub struct OwnerState {
     pub purge_due: Option<SystemTime>,
     /// Tags.
     pub tag_count: u64,
+    /// Bytes of titles and contents of revisions, those of removed notes until their rows are gone.
+    pub revision_bytes: u64,
 }
 
 impl OwnerState {
@@ -84,6 +88,7 @@ impl OwnerState {
             deleted_notes: SetDigest::default(),
             purge_due: None,
             tag_count: 0,
+            revision_bytes: 0,
         }
     }
 
@@ -134,6 +139,27 @@ impl OwnerState {
         }
         self.bytes = bytes;
         Ok(())
+    }
+
+    /// Whether one more revision of this size may be kept. Shrinking is allowed above the limit too.
+    ///
+    /// # Errors
+    /// If it would exceed the limit, and the text that takes its place is no shorter.
+    pub const fn may_keep_revision(&self, from: u64, to: u64, limit: u64) -> Result<(), QuotaExceeded> {
+        if to >= from && self.revision_bytes + from > limit {
+            return Err(QuotaExceeded::RevisionBytes(limit));
+        }
+        Ok(())
+    }
+
+    /// Counts a revision of this size.
+    pub const fn keep_revision(&mut self, bytes: u64) {
+        self.revision_bytes += bytes;
+    }
+
+    /// Counts revisions of this size that are removed.
+    pub const fn forget_revisions(&mut self, bytes: u64) {
+        self.revision_bytes -= bytes;
     }
 
     /// Counts a note of this size that goes to the trash, to be removed for good `retention` later.

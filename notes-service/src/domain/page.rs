@@ -75,10 +75,16 @@ impl PageSize {
     /// Reads a page size: 0 is the default, more than the largest is the largest, negative is refused (AIP-158).
     #[must_use]
     pub fn parse(size: i32) -> Option<Self> {
+        Self::bounded(size, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+    }
+
+    /// Reads the page size of a list that has other bounds.
+    #[must_use]
+    pub fn bounded(size: i32, default: u16, max: u16) -> Option<Self> {
         match size {
             ..0 => None,
-            0 => Some(Self(PAGE_SIZE_DEFAULT)),
-            size => Some(Self(u16::try_from(size).unwrap_or(PAGE_SIZE_MAX).min(PAGE_SIZE_MAX))),
+            0 => Some(Self(default)),
+            size => Some(Self(u16::try_from(size).unwrap_or(max).min(max))),
         }
     }
 

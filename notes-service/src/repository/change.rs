@@ -6,14 +6,17 @@ use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::tombstones::Tombstone;
-use super::{OwnedNotes, UnknownTags, note_tags, notes, owner_state, tombstones};
-use crate::domain::{Note, NoteId, OwnerState, View};
+use super::{OwnedNotes, UnknownTags, history, note_tags, notes, owner_state, tombstones};
+use crate::domain::{History, Note, NoteId, OwnerState, Replacement};
 
 /// What to do with a note that was found, decided by rules that see the note and the state of its owner.
 #[derive(Debug)]
 pub enum Decision<E> {
-    /// Store this in its place; the owner's state has been brought up to date.
+    /// Store this, whose text is the same, in its place; the owner's state has been brought up to date.
     Save(Note),
+    /// Store this, whose text is another, in its place, which is kept as a revision; the owner's state has been brought
+    /// up to date.
+    Replace(Note, Replacement),
     /// Remove it for good and remember its id until then; the owner's state has been brought up to date.
     Remove {
         /// When the id is forgotten.
@@ -69,9 +72,20 @@ async fn change<E: From<UnknownTags>>(
     let Some(mut state) = owner_state::lock(transaction, [owner]).await?.remove(&owner) else {
         return Ok(Outcome::Rollback(Some(Changed::Missing)));
     };
-    match step(transaction, owner, &mut state, id, decide).await? {
+    let step = step(transaction, owner, &mut state, id, decide).await?;
+    finish(transaction, owner, &state, step).await
+}
+
+/// Stores the state of the owner if there was a change.
+pub(super) async fn finish<E>(
+    transaction: &impl ConnectionTrait,
+    owner: Uuid,
+    state: &OwnerState,
+    step: Step<E>,
+) -> Result<Outcome<Option<Changed<E>>>, DbErr> {
+    match step {
         Step::Written(note) => {
-            owner_state::save(transaction, [(owner, &state)]).await?;
+            owner_state::save(transaction, [(owner, state)]).await?;
             Ok(Outcome::Commit(Some(Changed::Done(note))))
         }
         Step::Kept(note) => Ok(Outcome::Rollback(Some(Changed::Done(note)))),
@@ -99,24 +113,55 @@ pub(super) async fn step<E: From<UnknownTags>>(
     id: NoteId,
     decide: impl Fn(&mut OwnerState, &Note) -> Decision<E>,
 ) -> Result<Step<E>, DbErr> {
-    let Some(note) = notes::find(transaction, owner, id, View::Full).await? else { return Ok(Step::Missing) };
-    Ok(match decide(state, &note) {
-        Decision::Save(changed) if notes::replace(transaction, owner, &note, &changed, state).await? => {
-            state.digest(Some(&note), Some(&changed));
-            match note_tags::follow(transaction, owner, &note, &changed, state).await? {
-                Ok(()) => Step::Written(changed),
-                Err(unknown) => Step::Refused(unknown.into()),
-            }
+    let Some((note, history)) = notes::find_with_history(transaction, owner, id).await? else {
+        return Ok(Step::Missing);
+    };
+    let decision = decide(state, &note);
+    carry_out(transaction, owner, state, (note, history), decision).await
+}
+
+/// Does what was decided about one note of a locked owner.
+pub(super) async fn carry_out<E: From<UnknownTags>>(
+    transaction: &impl ConnectionTrait,
+    owner: Uuid,
+    state: &mut OwnerState,
+    (note, history): (Note, History),
+    decision: Decision<E>,
+) -> Result<Step<E>, DbErr> {
+    Ok(match decision {
+        Decision::Save(changed) => store(transaction, owner, state, (&note, changed), None).await?,
+        Decision::Replace(changed, replacement) => {
+            let history = history::keep(transaction, owner, state, history, (&note, &changed), &replacement).await?;
+            store(transaction, owner, state, (&note, changed), Some(history)).await?
         }
-        Decision::Save(_) => Step::Overtaken,
         Decision::Remove { remembered } => {
-            notes::remove(transaction, owner, [id]).await?;
-            let tombstone = Tombstone { id, change_seq: state.change_seq, expire_time: remembered };
+            // Its body and its revisions go by its key.
+            notes::remove(transaction, owner, [note.id]).await?;
+            state.forget_revisions(history.bytes);
+            let tombstone = Tombstone { id: note.id, change_seq: state.change_seq, expire_time: remembered };
             tombstones::save(transaction, owner, [tombstone]).await?;
             state.digest(Some(&note), None);
             Step::Written(note)
         }
         Decision::Keep => Step::Kept(note),
         Decision::Refuse(refusal) => Step::Refused(refusal),
+    })
+}
+
+/// Puts a note in the place of the one before, with what is counted of its revisions if that has changed.
+async fn store<E: From<UnknownTags>>(
+    transaction: &impl ConnectionTrait,
+    owner: Uuid,
+    state: &mut OwnerState,
+    (before, after): (&Note, Note),
+    history: Option<History>,
+) -> Result<Step<E>, DbErr> {
+    if !notes::replace(transaction, owner, before, &after, state, history).await? {
+        return Ok(Step::Overtaken);
+    }
+    state.digest(Some(before), Some(&after));
+    Ok(match note_tags::follow(transaction, owner, before, &after, state).await? {
+        Ok(()) => Step::Written(after),
+        Err(unknown) => Step::Refused(unknown.into()),
     })
 }

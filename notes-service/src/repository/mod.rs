@@ -74,6 +74,7 @@ mod doorbell;
 mod empty_trash;
 mod entity;
 mod find_all;
+mod history;
 mod migration;
 mod note_tags;
 mod notes;
@@ -82,6 +83,9 @@ mod owners;
 mod page;
 mod purge;
 mod replicas;
+mod revision_text;
+mod revisions;
+mod rollback;
 mod rows;
 mod tags;
 #[cfg(test)]
@@ -112,6 +116,7 @@ pub use note_tags::UnknownTags;
 pub use owners::{DueOwner, DueOwners, Place};
 pub use page::Page;
 pub use purge::{Purge, Purged};
+pub use revisions::{FoundRevision, RevisionPage};
 pub use tags::{TagChanged, TagCreation, TagDecision, TagsPage};
 
 pub use watch::Watch;

@@ -1,14 +1,18 @@
 use runtime::database::{from_micros, to_micros};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, JoinType, Query, SelectStatement};
 use sea_orm::{
-    ActiveModelTrait as _, ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, Iterable as _,
-    QueryFilter as _,
+    ActiveModelTrait as _,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, Iterable as _, QueryFilter as _,
 };
 use uuid::Uuid;
 
 use super::entity::{note, note_body, owner_state};
+use super::history;
 use super::rows::{Column, Row};
-use crate::domain::{Color, Content, Etag, Note, NoteId, OwnerState, Snippet, TagId, Title, TitleKey, Trashed, View};
+use crate::domain::{
+    Color, Content, Etag, History, Note, NoteId, OwnerState, Snippet, TagId, Title, TitleKey, Trashed, View,
+};
 
 /// `notes.state` of a live note.
 const LIVE: i16 = 0;
@@ -49,6 +53,21 @@ pub(super) async fn find(
         Some(result) => from_row(&mut Row::Selected(result), view).map(Some),
         None => Ok(None),
     }
+}
+
+/// As [`find`], whole, with what is counted of the note's revisions.
+pub(super) async fn find_with_history(
+    connection: &impl ConnectionTrait,
+    owner: Uuid,
+    id: NoteId,
+) -> Result<Option<(Note, History)>, DbErr> {
+    let mut select = by_key(owner, id, View::Full);
+    for column in history::COLUMNS {
+        select.column((note::Entity, column.name()));
+    }
+    let Some(result) = connection.query_one(&select).await? else { return Ok(None) };
+    let mut row = Row::Selected(result);
+    Ok(Some((from_row(&mut row, View::Full)?, history::from_row(&row, COLUMNS.len() + 1)?)))
 }
 
 pub(super) fn by_key(owner: Uuid, id: NoteId, view: View) -> SelectStatement {
@@ -144,6 +163,11 @@ pub(super) fn to_row(owner: Uuid, note: &Note, state: &OwnerState) -> note::Acti
         change_seq: Set(state.change_seq),
         trash_epoch: Set(trash_epoch(note, state)),
         tag_ids: Set(to_tag_ids(&note.tags)),
+        // A new note has no revisions, which is what the table says by itself.
+        kept_us: NotSet,
+        kept_session: NotSet,
+        revision_count: NotSet,
+        revision_bytes: NotSet,
     }
 }
 
@@ -172,17 +196,23 @@ pub(super) fn to_body(owner: Uuid, note: &Note) -> note_body::ActiveModel {
     }
 }
 
-/// Replaces a note if it still is the version `before`; says whether it was.
+/// Replaces a note if it still is the version `before`; says whether it was. `history` is what is counted of its
+/// revisions then.
 pub(super) async fn replace(
     connection: &impl ConnectionTrait,
     owner: Uuid,
     before: &Note,
     after: &Note,
     state: &OwnerState,
+    history: Option<History>,
 ) -> Result<bool, DbErr> {
     let differences = differences(&to_row(owner, before, state), to_row(owner, after, state));
+    let mut row = note::ActiveModel { change_seq: Set(state.change_seq), ..differences };
+    if let Some(history) = history {
+        history::set(&mut row, history);
+    }
     let replaced = note::Entity::update_many()
-        .set(note::ActiveModel { change_seq: Set(state.change_seq), ..differences })
+        .set(row)
         .filter(note::Column::OwnerId.eq(owner))
         .filter(note::Column::NoteId.eq(after.id.as_uuid()))
         .filter(note::Column::Revision.eq(before.etag.revision))

@@ -9,7 +9,7 @@ use super::entity::owner_state::{ActiveModel, Column as Field, Entity};
 use super::rows::{self, Column, Row};
 use crate::domain::{OwnerState, SetDigest};
 
-const COLUMNS: [Column; 15] = [
+const COLUMNS: [Column; 16] = [
     Column::Binary("owner_id"),
     Column::Plain("change_seq"),
     Column::Plain("epoch"),
@@ -25,6 +25,7 @@ const COLUMNS: [Column; 15] = [
     Column::Binary("deleted_notes_digest"),
     Column::Plain("emptied_seq"),
     Column::Plain("forgotten_seq"),
+    Column::Plain("revision_bytes"),
 ];
 
 /// Reads the states of these owners and keeps every other writer of them waiting until the end of the transaction.
@@ -105,6 +106,7 @@ pub(super) async fn save(
         Field::DeletedNotesDigest,
         Field::EmptiedSeq,
         Field::ForgottenSeq,
+        Field::RevisionBytes,
     ];
     Entity::insert_many(states.into_iter().map(|(owner, state)| to_row(owner, state)))
         .on_conflict(OnConflict::column(Field::OwnerId).update_columns(changing).to_owned())
@@ -137,6 +139,7 @@ fn from_row(row: &Row) -> Result<(Uuid, OwnerState), DbErr> {
         deleted_notes: digest(12)?,
         emptied_seq: row.integer(13)?,
         forgotten_seq: row.integer(14)?,
+        revision_bytes: count(15)?,
     };
     Ok((row.uuid(0)?, state))
 }
@@ -159,5 +162,6 @@ fn to_row(owner: Uuid, state: &OwnerState) -> ActiveModel {
         deleted_notes_digest: Set(state.deleted_notes.as_bytes().to_vec()),
         emptied_seq: Set(state.emptied_seq),
         forgotten_seq: Set(state.forgotten_seq),
+        revision_bytes: Set(count(state.revision_bytes)),
     }
 }

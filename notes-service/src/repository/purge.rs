@@ -9,8 +9,8 @@ use super::entity::note;
 use super::notes::{COLUMNS, NO_TRASH, from_row, remove};
 use super::owners::DueOwner;
 use super::tombstones::Tombstone;
-use super::{NoteRepository, owner_state, rows, tombstones};
-use crate::domain::{Note, OwnerState, View};
+use super::{NoteRepository, history, owner_state, rows, tombstones};
+use crate::domain::{History, Note, OwnerState, View};
 
 /// What to remove for good, and how much of it at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Purged {
 
 impl NoteRepository {
     /// Removes what is due of one owner, a batch of it: notes of emptied trashes, notes whose purge time has come, expired
-    /// tombstones and requests. Short transactions, so that nobody waits long for this.
+    /// revisions, tombstones and requests. Short transactions, so that nobody waits long for this.
     ///
     /// # Errors
     /// If the store fails; nothing is removed then.
@@ -54,10 +54,17 @@ async fn purge_batch(transaction: &impl ConnectionTrait, owner: Uuid, purge: Pur
     let more_tombstones = purge_tombstones(transaction, owner, Forgetful::Tombstones, &mut state, purge).await?;
     let more_tag_tombstones = purge_tombstones(transaction, owner, Forgetful::TagTombstones, &mut state, purge).await?;
     let more_requests = purge_requests(transaction, owner, purge).await?;
-    let more = more_notes || more_tombstones || more_tag_tombstones || more_requests;
+    let more_revisions = history::purge(transaction, owner, &mut state, purge).await?;
+    let more = more_notes || more_tombstones || more_tag_tombstones || more_requests || more_revisions;
     state.purge_due = if more { Some(purge.now) } else { next_due(transaction, owner).await? };
     owner_state::save(transaction, [(owner, &state)]).await?;
     Ok(Outcome::Commit(Purged { notes, more }))
+}
+
+/// A note to be removed, and what is counted of its revisions, which go with it.
+struct Doomed {
+    note: Note,
+    history: History,
 }
 
 /// Removes notes and says how many, and whether there may be more.
@@ -74,27 +81,51 @@ async fn purge_notes(
     } else {
         Vec::new()
     };
+    let full = emptied.len() == batch || expired.len() == batch;
+    let (emptied, expired, cut) = within(batch, emptied, expired);
     let expire_time = purge.now + purge.tombstone_retention;
     let mut removed = Vec::with_capacity(emptied.len() + expired.len());
-    for note in &emptied {
+    for Doomed { note, history } in &emptied {
         // They ceased to count when their trash was emptied.
         removed.push(Tombstone { id: note.id, change_seq: state.stamp(purge.now).change_seq, expire_time });
+        state.forget_revisions(history.bytes);
     }
-    for note in &expired {
+    for Doomed { note, history } in &expired {
         let change_seq = state.expunge(note.bytes(), purge.now, expire_time).change_seq;
         state.digest(Some(note), None);
         removed.push(Tombstone { id: note.id, change_seq, expire_time });
+        state.forget_revisions(history.bytes);
     }
     if !removed.is_empty() {
         remove(transaction, owner, removed.iter().map(|tombstone| tombstone.id)).await?;
         tombstones::save(transaction, owner, removed).await?;
     }
-    Ok((emptied.len() + expired.len(), emptied.len() == batch || expired.len() == batch))
+    Ok((emptied.len() + expired.len(), full || cut))
 }
 
-async fn read(connection: &impl ConnectionTrait, select: SelectStatement) -> Result<Vec<Note>, DbErr> {
-    let mut rows = rows::fetch_all(connection, select, &COLUMNS).await?;
-    rows.iter_mut().map(|row| from_row(row, View::Basic)).collect()
+/// As many of the notes as have at most `batch` revisions together, the first one in any case; says whether some are
+/// left out.
+fn within(batch: usize, mut emptied: Vec<Doomed>, mut expired: Vec<Doomed>) -> (Vec<Doomed>, Vec<Doomed>, bool) {
+    let most = u64::try_from(batch).expect("a batch is small");
+    let counts = emptied.iter().chain(&expired).map(|doomed| doomed.history.count);
+    let sums = counts.scan(0, |sum, count| {
+        *sum += count;
+        Some(*sum)
+    });
+    let fitting = sums.take_while(|sum| *sum <= most).count().max(1);
+    let cut = fitting < emptied.len() + expired.len();
+    expired.truncate(fitting.saturating_sub(emptied.len()));
+    emptied.truncate(fitting);
+    (emptied, expired, cut)
+}
+
+async fn read(connection: &impl ConnectionTrait, select: SelectStatement) -> Result<Vec<Doomed>, DbErr> {
+    let columns = [COLUMNS.as_slice(), &history::COLUMNS].concat();
+    let mut rows = rows::fetch_all(connection, select, &columns).await?;
+    let doomed = rows
+        .iter_mut()
+        .map(|row| Ok(Doomed { note: from_row(row, View::Basic)?, history: history::from_row(row, COLUMNS.len())? }));
+    doomed.collect()
 }
 
 /// Notes of the trashes before the present one.
@@ -120,7 +151,7 @@ pub(super) fn expired(owner: Uuid, present_trash: i64, purge: Purge) -> SelectSt
 
 fn notes_of(owner: Uuid) -> SelectStatement {
     let mut select = Query::select();
-    for column in COLUMNS {
+    for column in COLUMNS.into_iter().chain(history::COLUMNS) {
         select.column(column.name());
     }
     select.from(note::Entity).and_where(Expr::col(note::Column::OwnerId).eq(owner)).to_owned()
@@ -184,16 +215,19 @@ impl Forgetful {
     }
 }
 
+/// The indexed times at which rows are to be removed.
+const TIMES: [(&str, &str); 5] = [
+    ("notes", "purge_us"),
+    ("tombstones", "expire_us"),
+    ("tag_tombstones", "expire_us"),
+    ("create_requests", "expire_us"),
+    ("note_revisions", "expire_us"),
+];
+
 /// When something of the owner is to be removed next, now that nothing is left of emptied trashes.
 async fn next_due(connection: &impl ConnectionTrait, owner: Uuid) -> Result<Option<SystemTime>, DbErr> {
     let mut earliest = None;
-    let times = [
-        ("notes", "purge_us"),
-        ("tombstones", "expire_us"),
-        ("tag_tombstones", "expire_us"),
-        ("create_requests", "expire_us"),
-    ];
-    for (table, time) in times {
+    for (table, time) in TIMES {
         let row = connection.query_one(&first(owner, table, time)).await?;
         let micros: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?;
         earliest = [earliest, micros].into_iter().flatten().min();

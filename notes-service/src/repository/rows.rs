@@ -121,6 +121,14 @@ impl Row {
         }
     }
 
+    pub(super) fn optional_uuid(&self, index: usize) -> Result<Option<Uuid>, DbErr> {
+        match self {
+            Self::Selected(result) => result.try_get_by_index(index),
+            Self::Json(cells) if cell(cells, index).is_some_and(|cell| cell.is_null() || cell == "") => Ok(None),
+            Self::Json(_) => self.uuid(index).map(Some),
+        }
+    }
+
     pub(super) fn uuid(&self, index: usize) -> Result<Uuid, DbErr> {
         match self {
             Self::Selected(result) => result.try_get_by_index(index),

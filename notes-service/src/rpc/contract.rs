@@ -2,12 +2,13 @@
 
 use crate::app::{WATCH_BATCH_BYTES, WATCH_BATCH_CHANGES};
 use crate::config::{
-    CHECKPOINT_INTERVAL_MAX, PAGE_TOKEN_LIFETIME, REQUEST_BYTES, REQUEST_MEMORY, TOMBSTONE_RETENTION, TRASH_RETENTION,
-    WATCH_STREAMS,
+    CHECKPOINT_INTERVAL_MAX, PAGE_TOKEN_LIFETIME, REQUEST_BYTES, REQUEST_MEMORY, REVISION_COALESCE, REVISION_RETENTION,
+    REVISIONS_MAX, REVISIONS_MIN, TOMBSTONE_RETENTION, TRASH_RETENTION, WATCH_STREAMS,
 };
 use crate::domain::{
     BATCH_SIZE_MAX, CHANGES_PAGE_SIZE_DEFAULT, CHANGES_PAGE_SIZE_MAX, CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX,
-    Color, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, SNIPPET_CODE_POINTS, TITLE_CODE_POINTS_MAX,
+    Color, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, REVISION_PAGE_SIZE_DEFAULT, REVISION_PAGE_SIZE_MAX,
+    RevisionReason, SNIPPET_CODE_POINTS, TITLE_CODE_POINTS_MAX,
 };
 
 const NOTE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/note.proto"));
@@ -60,6 +61,12 @@ fn the_limits_in_the_contract_are_those_of_the_code() {
     let seconds = CHECKPOINT_INTERVAL_MAX.as_secs();
     check(SERVICE, &format!("At least every {seconds} seconds a message comes"));
     check(SYNC, &format!("at least every {seconds} seconds in which nothing else does"));
+    let (default, max) = (REVISION_PAGE_SIZE_DEFAULT, REVISION_PAGE_SIZE_MAX);
+    check(SERVICE, &format!("0 means {default}, more than {max} means {max}, negative is refused"));
+    check(
+        SERVICE,
+        &format!("The newest {REVISIONS_MIN} of a note are kept whatever their age, up to {REVISIONS_MAX} for"),
+    );
 }
 
 #[test]
@@ -72,6 +79,8 @@ fn the_lifetimes_in_the_contract_are_the_defaults() {
     check(SERVICE, &format!("such a note for good in the last {days} days"));
     check(SERVICE, &format!("removals after it are forgotten, {days} days at the earliest"));
     check(SYNC, &format!("Good for at least {days} days"));
+    check(SERVICE, &format!("has kept one in the last {} minutes", REVISION_COALESCE.as_secs() / 60));
+    check(SERVICE, &format!("up to 100 for {} days", hours(REVISION_RETENTION) / 24));
     assert_eq!(hours(PAGE_TOKEN_LIFETIME), 3 * 24);
     check(SERVICE, "Good for three days");
     check(SERVICE, "older than three days");
@@ -82,6 +91,14 @@ fn the_orders_in_the_contract_are_those_of_the_code() {
     for (spelling, _) in Order::ALL {
         check(SERVICE, &format!("`{spelling}`"));
     }
+}
+
+#[test]
+fn every_reason_of_a_revision_is_one_of_the_contract() {
+    use proto::notes::v1::RevisionReason as Wire;
+    let names = [Wire::Edit, Wire::Rollback, Wire::BlindOverwrite];
+    let own = [RevisionReason::Edit, RevisionReason::Rollback, RevisionReason::BlindOverwrite];
+    assert_eq!(own.map(|reason| i32::from(reason.number())), names.map(i32::from));
 }
 
 #[test]

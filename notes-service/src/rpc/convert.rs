@@ -2,6 +2,7 @@
 //! never with what was sent.
 
 mod batch;
+mod revisions;
 mod sync;
 
 use std::fmt::Display;
@@ -10,6 +11,7 @@ use proto::notes::v1 as wire;
 use runtime::status::FieldViolation;
 
 pub(super) use self::batch::{batch_create_notes, batch_delete_notes, batch_get_notes, batch_update_notes};
+pub(super) use self::revisions::{get_note_revision, list_note_revisions, rollback_note};
 pub(super) use self::sync::{list_note_changes, watch_notes};
 use super::status::Malformed;
 use crate::app::{CreateNote, DeleteNote, ListNotes, NotesPage, UpdateNote, Usage};
@@ -149,6 +151,8 @@ impl From<Usage> for wire::Usage {
             deleted_bytes: count(usage.deleted_bytes),
             note_limit: count(usage.quota.notes),
             byte_limit: count(usage.quota.bytes),
+            revision_bytes: count(usage.revision_bytes),
+            revision_byte_limit: count(usage.revision_byte_limit),
         }
     }
 }
@@ -220,7 +224,7 @@ mod tests {
 
     const NAME: &str = "notes/0193a5c8-7f3e-7b1a-9c2d-3e4f5a6b7c8d";
 
-    fn violations<T: std::fmt::Debug>(parsed: Result<T, Malformed>) -> Vec<String> {
+    pub(super) fn violations<T: std::fmt::Debug>(parsed: Result<T, Malformed>) -> Vec<String> {
         match parsed {
             Err(Malformed::Fields(violations)) => violations.into_iter().map(|violation| violation.field).collect(),
             other => panic!("no violations: {other:?}"),

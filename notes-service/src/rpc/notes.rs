@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert;
 use super::status::DOMAIN;
-use crate::app::{App, Error};
+use crate::app::{App, Error, Writer};
 
 /// `notes.v1.NotesService`.
 #[derive(Clone, Debug)]
@@ -23,6 +23,11 @@ impl Notes {
 
 fn caller<T>(request: &Request<T>) -> Result<Subject, Status> {
     request.subject().map_err(|rejection| rejection.into_status(DOMAIN))
+}
+
+fn writer<T>(request: &Request<T>) -> Result<Writer, Status> {
+    let principal = request.principal().map_err(|rejection| rejection.into_status(DOMAIN))?;
+    Ok(Writer { owner: principal.subject(), session: principal.session() })
 }
 
 #[tonic::async_trait]
@@ -52,9 +57,9 @@ impl NotesService for Notes {
     }
 
     async fn update_note(&self, request: Request<wire::UpdateNoteRequest>) -> Result<Response<wire::Note>, Status> {
-        let caller = caller(&request)?;
+        let writer = writer(&request)?;
         let update = convert::update_note(&request.into_inner())?;
-        let note = self.0.update_note(caller, update).await?;
+        let note = self.0.update_note(writer, update).await?;
         Ok(Response::new(note.into()))
     }
 
@@ -143,9 +148,9 @@ impl NotesService for Notes {
         &self,
         request: Request<wire::BatchUpdateNotesRequest>,
     ) -> Result<Response<wire::BatchUpdateNotesResponse>, Status> {
-        let caller = caller(&request)?;
+        let writer = writer(&request)?;
         let (batch, view) = convert::batch_update_notes(&request.into_inner())?;
-        let notes = self.0.batch_update_notes(caller, batch, view).await?;
+        let notes = self.0.batch_update_notes(writer, batch, view).await?;
         Ok(Response::new(wire::BatchUpdateNotesResponse { notes: notes.into_iter().map(Into::into).collect() }))
     }
 
@@ -159,5 +164,32 @@ impl NotesService for Notes {
         Ok(Response::new(wire::BatchDeleteNotesResponse {
             notes: notes.into_iter().map(|note| note.map(wire::Note::from).unwrap_or_default()).collect(),
         }))
+    }
+
+    async fn list_note_revisions(
+        &self,
+        request: Request<wire::ListNoteRevisionsRequest>,
+    ) -> Result<Response<wire::ListNoteRevisionsResponse>, Status> {
+        let caller = caller(&request)?;
+        let list = convert::list_note_revisions(request.into_inner())?;
+        let page = self.0.list_revisions(caller, list).await?;
+        Ok(Response::new(page.into()))
+    }
+
+    async fn get_note_revision(
+        &self,
+        request: Request<wire::GetNoteRevisionRequest>,
+    ) -> Result<Response<wire::NoteRevision>, Status> {
+        let caller = caller(&request)?;
+        let (note, revision) = convert::get_note_revision(&request.into_inner())?;
+        let revision = self.0.get_revision(caller, note, revision).await?;
+        Ok(Response::new(revision.into()))
+    }
+
+    async fn rollback_note(&self, request: Request<wire::RollbackNoteRequest>) -> Result<Response<wire::Note>, Status> {
+        let writer = writer(&request)?;
+        let roll_back = convert::rollback_note(&request.into_inner())?;
+        let note = self.0.roll_back_note(writer, roll_back).await?;
+        Ok(Response::new(note.into()))
     }
 }

@@ -48,11 +48,14 @@ fn refuse(error: &Error, path: &str) -> Refusal {
     let refusal = |code, reason| Refusal::new(DOMAIN, code, reason, error.to_string());
     match error {
         Error::NoteNotFound => refusal(Code::NotFound, "NOTE_NOT_FOUND"),
+        Error::RevisionNotFound => refusal(Code::NotFound, "REVISION_NOT_FOUND"),
         Error::NoteExists => refusal(Code::AlreadyExists, "NOTE_EXISTS"),
         Error::NoteExpunged => refusal(Code::FailedPrecondition, "NOTE_EXPUNGED"),
         Error::RequestIdReused => refusal(Code::InvalidArgument, "REQUEST_ID_REUSED"),
         Error::NoteQuota(limit) => refusal(Code::ResourceExhausted, "NOTE_QUOTA").with("limit", limit.to_string()),
-        Error::ByteQuota(limit) => refusal(Code::ResourceExhausted, "BYTE_QUOTA").with("limit", limit.to_string()),
+        Error::ByteQuota(limit) | Error::RevisionByteQuota(limit) => {
+            refusal(Code::ResourceExhausted, "BYTE_QUOTA").with("limit", limit.to_string())
+        }
         Error::TagQuota(limit) => refusal(Code::ResourceExhausted, "TAG_QUOTA").with("limit", limit.to_string()),
         Error::UnknownTags(places) => {
             let unknown = places.iter().map(|place| FieldViolation {
@@ -113,12 +116,14 @@ mod tests {
     #[test]
     fn every_refusal_has_its_code_and_its_reason() {
         check(Error::NoteNotFound, Code::NotFound, "NOTE_NOT_FOUND");
+        check(Error::RevisionNotFound, Code::NotFound, "REVISION_NOT_FOUND");
         check(Error::NoteExists, Code::AlreadyExists, "NOTE_EXISTS");
         check(Error::NoteExpunged, Code::FailedPrecondition, "NOTE_EXPUNGED");
         check(Error::RequestIdReused, Code::InvalidArgument, "REQUEST_ID_REUSED");
         check(Error::NoteQuota(5), Code::ResourceExhausted, "NOTE_QUOTA");
         check(Error::ByteQuota(5), Code::ResourceExhausted, "BYTE_QUOTA");
         check(Error::TagQuota(5), Code::ResourceExhausted, "TAG_QUOTA");
+        check(Error::RevisionByteQuota(5), Code::ResourceExhausted, "BYTE_QUOTA");
         check(Error::EtagMismatch, Code::Aborted, "ETAG_MISMATCH");
         check(Error::NoteDeleted, Code::FailedPrecondition, "NOTE_DELETED");
         check(Error::NoteAlreadyLive, Code::AlreadyExists, "NOTE_ALREADY_LIVE");

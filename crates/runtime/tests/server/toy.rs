@@ -15,9 +15,10 @@ use proto::notes::v1::notes_service_server::{NotesService, NotesServiceServer};
 use proto::notes::v1::{
     BatchCreateNotesRequest, BatchCreateNotesResponse, BatchDeleteNotesRequest, BatchDeleteNotesResponse,
     BatchGetNotesRequest, BatchGetNotesResponse, BatchUpdateNotesRequest, BatchUpdateNotesResponse, CreateNoteRequest,
-    DeleteNoteRequest, EmptyTrashRequest, EmptyTrashResponse, ExpungeNoteRequest, GetNoteRequest, GetUsageRequest,
-    ListNoteChangesRequest, ListNoteChangesResponse, ListNotesRequest, ListNotesResponse, Note, UndeleteNoteRequest,
-    UpdateNoteRequest, Usage, WatchNotesRequest, WatchNotesResponse,
+    DeleteNoteRequest, EmptyTrashRequest, EmptyTrashResponse, ExpungeNoteRequest, GetNoteRequest,
+    GetNoteRevisionRequest, GetUsageRequest, ListNoteChangesRequest, ListNoteChangesResponse, ListNoteRevisionsRequest,
+    ListNoteRevisionsResponse, ListNotesRequest, ListNotesResponse, Note, NoteRevision, RollbackNoteRequest,
+    UndeleteNoteRequest, UpdateNoteRequest, Usage, WatchNotesRequest, WatchNotesResponse,
 };
 use runtime::config::Reader;
 use runtime::server::{Check, PeerAddress, Server, ServerConfig, Services};
@@ -263,6 +264,24 @@ impl NotesService for Behaviours {
         _request: Request<WatchNotesRequest>,
     ) -> Result<Response<Self::WatchNotesStream>, Status> {
         Ok(Response::new(futures_util::stream::empty()))
+    }
+
+    async fn list_note_revisions(
+        &self,
+        _request: Request<ListNoteRevisionsRequest>,
+    ) -> Result<Response<ListNoteRevisionsResponse>, Status> {
+        Ok(Response::new(ListNoteRevisionsResponse::default()))
+    }
+
+    async fn get_note_revision(
+        &self,
+        _request: Request<GetNoteRevisionRequest>,
+    ) -> Result<Response<NoteRevision>, Status> {
+        Ok(Response::new(NoteRevision::default()))
+    }
+
+    async fn rollback_note(&self, _request: Request<RollbackNoteRequest>) -> Result<Response<Note>, Status> {
+        Ok(Response::new(Note::default()))
     }
 
     async fn get_usage(&self, _request: Request<GetUsageRequest>) -> Result<Response<Usage>, Status> {

@@ -24,6 +24,10 @@ pub(in crate::repository) struct Model {
     pub(in crate::repository) change_seq: i64,
     pub(in crate::repository) trash_epoch: i64,
     pub(in crate::repository) tag_ids: Option<Vec<u8>>,
+    pub(in crate::repository) kept_us: Option<i64>,
+    pub(in crate::repository) kept_session: Option<Uuid>,
+    pub(in crate::repository) revision_count: i64,
+    pub(in crate::repository) revision_bytes: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

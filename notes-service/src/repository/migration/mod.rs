@@ -3,6 +3,7 @@
 mod dialect;
 mod m20261124_000001_create_notes;
 mod m20261124_000002_keep_trashes_apart;
+mod m20261124_000003_keep_revisions;
 mod m20261124_000004_create_tags;
 mod m20261124_000005_order_changes;
 
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261124_000001_create_notes::Migration),
             Box::new(m20261124_000002_keep_trashes_apart::Migration),
+            Box::new(m20261124_000003_keep_revisions::Migration),
             Box::new(m20261124_000004_create_tags::Migration),
             Box::new(m20261124_000005_order_changes::Migration),
         ]

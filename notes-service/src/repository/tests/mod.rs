@@ -6,6 +6,7 @@ mod creations;
 mod lists;
 mod migrations;
 mod plans;
+mod revisions;
 mod sync;
 mod tag_plans;
 mod tags;
@@ -16,20 +17,28 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use authn::Subject;
+use authn::{SessionId, Subject};
 use runtime::database::from_micros;
 use runtime::testing::Store;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
-use super::entity::{note, note_body, owner_state, tombstone};
+use super::entity::{note, note_body, note_revision, owner_state, tombstone};
 use super::{Batching, Changed, CreateNote, Creation, CreationRefused, Decision, NewId, NoteRepository, UnknownTags};
 use crate::domain::{
-    Content, Etag, Note, NoteFields, NoteId, NotePatch, OwnerState, Quota, QuotaExceeded, Title, Update,
+    Content, Etag, Note, NoteFields, NoteId, NotePatch, OwnerState, Quota, QuotaExceeded, Replacement, RevisionPolicy,
+    RevisionReason, Title, Update,
 };
-pub(super) use crate::testing::somebody;
+pub(super) use crate::testing::{Dice, somebody};
 
 pub(super) const QUOTA: Quota = Quota { notes: 100_000, bytes: 1 << 30 };
+pub(super) const POLICY: RevisionPolicy = RevisionPolicy {
+    coalesce: Duration::from_secs(300),
+    min: 10,
+    max: 100,
+    retention: Duration::from_secs(30 * 24 * 60 * 60),
+    bytes: 1 << 30,
+};
 pub(super) const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A repository on a fresh store, and a clock that moves by itself.
@@ -44,6 +53,7 @@ pub(super) struct Fixture {
 pub(super) enum Refusal {
     EtagMismatch,
     InTrash,
+    NoRevision,
     Live,
     Quota(QuotaExceeded),
     UnknownTags(UnknownTags),
@@ -98,10 +108,24 @@ impl Fixture {
         patch: NotePatch,
         etag: Option<Etag>,
     ) -> Changed<Refusal> {
-        let now = self.now();
+        self.update_by(None, (owner, id), patch, etag, self.now()).await
+    }
+
+    /// As `update`, by a session and at a time.
+    pub(super) async fn update_by(
+        &self,
+        session: Option<SessionId>,
+        (owner, id): (Subject, NoteId),
+        patch: NotePatch,
+        etag: Option<Etag>,
+        now: SystemTime,
+    ) -> Changed<Refusal> {
+        let reason = if etag.is_some() { RevisionReason::Edit } else { RevisionReason::BlindOverwrite };
+        let replacement = Replacement { reason, session, policy: POLICY };
         let decide = move |owner: &mut OwnerState, note: &Note| match patch.apply(note, etag) {
             Update::Changed(changed) => match owner.resize(note.bytes(), changed.bytes(), &QUOTA) {
-                Ok(()) => Decision::Save(changed.changed_at(owner.stamp(now).time)),
+                Ok(()) if changed.has_text_of(note) => Decision::Save(changed.changed_at(owner.stamp(now).time)),
+                Ok(()) => Decision::Replace(changed.changed_at(owner.stamp(now).time), replacement),
                 Err(exceeded) => Decision::Refuse(Refusal::Quota(exceeded)),
             },
             Update::Unchanged => Decision::Keep,
@@ -178,22 +202,5 @@ pub(super) fn refused(changed: Changed<Refusal>) -> Refusal {
     match changed {
         Changed::Refused(refusal) => refusal,
         other => panic!("not refused: {other:?}"),
-    }
-}
-
-/// Numbers that look random and are the same in every run (xorshift).
-pub(super) struct Dice(u64);
-
-impl Dice {
-    pub(super) const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below `sides`.
-    pub(super) fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(sides).expect("few sides")).expect("below `sides`")
     }
 }

@@ -6,11 +6,13 @@ use runtime::database::Engine;
 use sea_orm::{ConnectionTrait as _, Statement, StatementBuilder};
 
 use super::super::purge::{Forgetful, Purge};
-use super::super::{changes, find_all, notes, owner_state as states, owners, page, purge, tombstones};
+use super::super::{
+    changes, find_all, history, notes, owner_state as states, owners, page, purge, revisions, tombstones,
+};
 use super::*;
 use crate::domain::{
-    ChangesQuery, Order, PAGE_BYTES, PageQuery, PageSize, Position, SortField, SortValue, SyncPoint, TagId, TitleKey,
-    View,
+    ChangesQuery, Order, PAGE_BYTES, PageQuery, PageSize, Position, RevisionId, RevisionQuery, SortField, SortValue,
+    SyncPoint, TagId, TitleKey, View,
 };
 
 impl Fixture {
@@ -63,6 +65,11 @@ impl Fixture {
             futures_util::future::join_all(creations).await;
         }
         self.many_other_owners().await;
+        self.analyze().await;
+        (alice, tag)
+    }
+
+    async fn analyze(&self) {
         let analyze = self.repository.database.write(|transaction| {
             Box::pin(async move {
                 transaction.execute_unprepared("ANALYZE").await?;
@@ -70,7 +77,18 @@ impl Fixture {
             })
         });
         analyze.await.expect("the store works");
-        (alice, tag)
+    }
+
+    /// A note with a long history, among others of its owner that have one.
+    async fn note_with_history(&self, owner: Subject) -> NoteId {
+        let mut last = None;
+        for _ in 0..5 {
+            let note = self.create(owner, written("made")).await;
+            self.write_versions(owner, note.id, 60).await;
+            last = Some(note.id);
+        }
+        self.analyze().await;
+        last.expect("some were made")
     }
 }
 
@@ -180,6 +198,7 @@ async fn what_is_due_is_found_in_an_index_in_one_partition() {
         (purge::first(alice, "tombstones", "expire_us"), "tombstones_by_expire_time (owner_id=?"),
         (purge::first(alice, "tag_tombstones", "expire_us"), "tag_tombstones_by_expire_time (owner_id=?"),
         (purge::first(alice, "create_requests", "expire_us"), "create_requests_by_expire_time (owner_id=?"),
+        (purge::first(alice, "note_revisions", "expire_us"), "note_revisions_by_expire_time (owner_id=?"),
     ];
     for (select, place) in selects {
         let plan = fixture.plan(select).await;
@@ -189,7 +208,7 @@ async fn what_is_due_is_found_in_an_index_in_one_partition() {
                 assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
             }
             Engine::Postgres => {
-                let tables = ["notes_", "tombstones_", "tag_tombstones_", "create_requests_"];
+                let tables = ["notes_", "tombstones_", "tag_tombstones_", "create_requests_", "note_revisions_"];
                 assert_eq!(tables.map(|table| partitions(&plan, table).len()).iter().sum::<usize>(), 1, "{plan}");
                 assert!(!plan.contains("Seq Scan on notes"), "{plan}");
             }
@@ -261,5 +280,66 @@ async fn the_walk_over_the_owners_goes_by_their_key() {
     match fixture.repository.database.engine() {
         Engine::Sqlite => assert!(!plan.contains("TEMP B-TREE"), "{plan}"),
         Engine::Postgres => assert!(plan.contains("Merge Append") && !plan.contains("Seq Scan"), "{plan}"),
+    }
+}
+
+#[tokio::test]
+async fn revisions_are_found_by_their_key_at_any_depth() {
+    let fixture = Fixture::fresh().await;
+    let alice = fixture.owner_of_many().await;
+    let note = fixture.note_with_history(alice).await;
+    let alice = alice.as_uuid();
+    let size = PageSize::parse(20).expect("a size");
+    let page = |before| {
+        let before = RevisionId::from_number(before);
+        revisions::newest(alice, &RevisionQuery { note, view: View::Basic, size, before })
+    };
+    let one = RevisionId::from_number(7).expect("a revision");
+    let selects = [
+        (page(0), "(owner_id=? AND note_id=?)"),
+        (page(50), "(owner_id=? AND note_id=? AND revision<?)"),
+        (page(5), "(owner_id=? AND note_id=? AND revision<?)"),
+        (revisions::contents(alice, note, 10..=20), "(owner_id=? AND note_id=? AND revision>? AND revision<?)"),
+        (revisions::by_key(alice, note, one), "(owner_id=? AND note_id=? AND revision=?)"),
+    ];
+    for (select, place) in selects {
+        let plan = fixture.plan(select).await;
+        match fixture.repository.database.engine() {
+            Engine::Sqlite => {
+                assert!(plan.contains(place), "{plan}");
+                assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+            }
+            Engine::Postgres => {
+                assert_eq!(partitions(&plan, "note_revisions_").len(), 1, "{plan}");
+                // The few of one note may be sorted; none of another note is read.
+                let of_the_note = format!("(note_id = '{note}'::uuid)");
+                assert!(plan.contains(&of_the_note) && plan.contains("_pkey"), "{plan}");
+                assert!(!plan.contains("Seq Scan"), "{plan}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_goes_of_a_history_is_found_by_its_place_in_an_index() {
+    let fixture = Fixture::fresh().await;
+    let alice = fixture.owner_of_many().await;
+    let note = fixture.note_with_history(alice).await;
+    let alice = alice.as_uuid();
+    let plans = [
+        fixture.plan(history::let_expire(alice, note, 10, Duration::ZERO)).await,
+        fixture.plan(history::remove_oldest(alice, note, 1)).await,
+        fixture.plan(history::remove_expired(alice, PURGE)).await,
+    ];
+    for plan in plans {
+        match fixture.repository.database.engine() {
+            Engine::Sqlite => {
+                assert!(!plan.contains("SCAN note_revisions") && !plan.contains("TEMP B-TREE"), "{plan}");
+            }
+            Engine::Postgres => {
+                assert_eq!(partitions(&plan, "note_revisions_").len(), 1, "{plan}");
+                assert!(!plan.contains("Seq Scan"), "{plan}");
+            }
+        }
     }
 }

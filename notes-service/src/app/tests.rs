@@ -111,6 +111,7 @@ macro_rules! assert_refused {
 }
 
 // After the macro, which is known only from there on.
+mod nothing_is_lost;
 mod revisions;
 
 #[tokio::test]

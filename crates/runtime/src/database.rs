@@ -23,7 +23,7 @@ use sea_orm_migration::MigratorTrait;
 
 pub use self::announcements::{Announcements, Heard};
 pub use self::config::DatabaseConfig;
-pub use self::connection::Connection;
+pub use self::connection::{Connection, Unanswered};
 pub use self::error::DatabaseError;
 use self::postgres::Postgres;
 use self::sqlite::Sqlite;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use runtime::batch::{BatchError, Batcher, Coming};
-use runtime::database::{Database, DatabaseError, Outcome, from_micros, to_micros};
+use runtime::database::{Connection, Database, DatabaseError, Outcome, from_micros, to_micros};
 use sea_orm::sea_query::{Condition, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, ExprTrait as _, QueryFilter as _,
@@ -163,16 +163,13 @@ async fn write(database: &Database, commands: Coming<CreateCommand>) -> Result<V
 }
 
 /// Decides about each command in its order, then stores the notes with one statement per table.
-async fn create(
-    transaction: &impl ConnectionTrait,
-    commands: &[CreateCommand],
-) -> Result<Outcome<Vec<Creation>>, DbErr> {
+async fn create(transaction: &Connection, commands: &[CreateCommand]) -> Result<Outcome<Vec<Creation>>, DbErr> {
     let mut batch = Batch::read(transaction, commands).await?;
     let creations = commands.iter().map(|command| batch.decide(command)).collect();
     if batch.is_empty() {
         return Ok(Outcome::Rollback(creations));
     }
-    batch.store(transaction).await?;
+    batch.store(&transaction.unanswered()).await?;
     Ok(Outcome::Commit(creations))
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use runtime::database::{DatabaseError, Outcome};
-use sea_orm::{ConnectionTrait, DbErr};
+use runtime::database::{Connection, DatabaseError, Outcome};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::create::{Batch, CreateCommand, CreateNote, Creation, CreationRefused};
@@ -36,7 +36,7 @@ impl OwnedNotes<'_> {
 }
 
 async fn create_all(
-    transaction: &impl ConnectionTrait,
+    transaction: &Connection,
     owner: Uuid,
     commands: &[CreateCommand],
     view: View,
@@ -63,6 +63,6 @@ async fn create_all(
     if batch.is_empty() {
         return Ok(Outcome::Rollback(CreatedAll::Done(made)));
     }
-    batch.store(transaction).await?;
+    batch.store(&transaction.unanswered()).await?;
     Ok(Outcome::Commit(CreatedAll::Done(made)))
 }

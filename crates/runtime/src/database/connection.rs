@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sea_orm::error::RuntimeErr;
 use sea_orm::sea_query::{Value, Values};
 use sea_orm::sqlx::postgres::PgConnection;
-use sea_orm::sqlx::sqlite::SqliteConnection;
+use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteQueryResult};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, Executor as _};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use sea_orm_migration::async_trait::async_trait;
@@ -22,30 +22,75 @@ pub struct Connection {
     link: Mutex<Link>,
 }
 
+/// A connection on which nobody waits for what statements have changed: on SQLite they go to the engine together with the
+/// next query or with the end of the transaction, which fails in their place if they fail. Their results are empty there.
+#[derive(Debug)]
+pub struct Unanswered<'a>(&'a Connection);
+
 enum Link {
-    Sqlite(SqliteConnection),
-    Postgres(PgConnection),
+    Sqlite(Box<Embedded>),
+    Postgres(Box<PgConnection>),
+}
+
+/// The embedded engine runs each connection on a thread of its own, and the way there and back takes longer than most
+/// statements. So what need not be answered by itself goes there together with what follows.
+struct Embedded {
+    link: SqliteConnection,
+    /// A statement of ours that goes before the next.
+    before: Option<&'static str>,
+    /// Statements whose results do not matter, which go before the next, too.
+    waiting: Vec<Statement>,
 }
 
 impl From<SqliteConnection> for Connection {
     fn from(link: SqliteConnection) -> Self {
-        Self { backend: DbBackend::Sqlite, link: Mutex::new(Link::Sqlite(link)) }
+        Self { backend: DbBackend::Sqlite, link: Mutex::new(Link::Sqlite(Box::new(link.into()))) }
     }
 }
 
 impl From<PgConnection> for Connection {
     fn from(link: PgConnection) -> Self {
-        Self { backend: DbBackend::Postgres, link: Mutex::new(Link::Postgres(link)) }
+        Self { backend: DbBackend::Postgres, link: Mutex::new(Link::Postgres(Box::new(link))) }
     }
 }
 
 impl Connection {
+    /// The same connection, for statements that change something and whose results do not matter.
+    #[must_use]
+    pub const fn unanswered(&self) -> Unanswered<'_> {
+        Unanswered(self)
+    }
+
+    /// Begins a transaction by a statement of ours; on SQLite together with the next statement.
+    pub(super) async fn begin(&mut self, sql: &'static str) -> Result<(), DbErr> {
+        match self.link.get_mut() {
+            Link::Sqlite(link) => {
+                link.before = Some(sql);
+                Ok(())
+            }
+            Link::Postgres(_) => self.control(sql).await,
+        }
+    }
+
+    /// Forgets what waits for the end of a transaction that is to be rolled back.
+    pub(super) fn forget(&mut self) {
+        if let Link::Sqlite(link) = self.link.get_mut() {
+            link.waiting.clear();
+        }
+    }
+
     /// Runs statements of ours that have no values and whose results do not matter. On SQLite they stay prepared.
     pub(super) async fn control(&mut self, sql: &'static str) -> Result<(), DbErr> {
         match self.link.get_mut() {
-            Link::Sqlite(link) => sqlx::query(sql).execute(link).await.map(|_| ()),
+            Link::Sqlite(link) => match link.with_waiting() {
+                None => sqlx::query(sql).execute(&mut link.link).await,
+                Some((before, values)) => {
+                    sqlx::query_with(AssertSqlSafe(before + sql), values).execute(&mut link.link).await
+                }
+            }
+            .map(|_| ()),
             // The simple protocol takes several statements in one round trip.
-            Link::Postgres(link) => link.execute(sql).await.map(|_| ()),
+            Link::Postgres(link) => link.as_mut().execute(sql).await.map(|_| ()),
         }
         .map_err(executing)
     }
@@ -53,7 +98,7 @@ impl Connection {
     /// Asks whether the other side lives.
     pub(super) async fn ping(&mut self) -> Result<(), DbErr> {
         match self.link.get_mut() {
-            Link::Sqlite(link) => link.ping().await,
+            Link::Sqlite(link) => link.link.ping().await,
             Link::Postgres(link) => link.ping().await,
         }
         .map_err(querying)
@@ -62,12 +107,67 @@ impl Connection {
     /// Says good-bye. Dropping a connection only hangs up.
     pub(super) async fn close(self) {
         let closed = match self.link.into_inner() {
-            Link::Sqlite(link) => link.close().await,
+            Link::Sqlite(link) => link.link.close().await,
             Link::Postgres(link) => link.close().await,
         };
         if let Err(error) = closed {
             tracing::debug!(error = %error, "a connection did not close well");
         }
+    }
+}
+
+impl From<SqliteConnection> for Embedded {
+    fn from(link: SqliteConnection) -> Self {
+        Self { link, before: None, waiting: Vec::new() }
+    }
+}
+
+impl Embedded {
+    /// The text of what waits, ready for more behind it, and its values.
+    fn with_waiting(&mut self) -> Option<(String, SqlxValues)> {
+        if self.before.is_none() && self.waiting.is_empty() {
+            return None;
+        }
+        let (mut text, mut all) = (String::new(), Vec::new());
+        if let Some(before) = self.before.take() {
+            text.push_str(before);
+            text.push_str("; ");
+        }
+        for statement in self.waiting.drain(..) {
+            let (AssertSqlSafe(sql), SqlxValues(Values(values))) = parts(statement);
+            text.push_str(&sql);
+            text.push_str("; ");
+            all.extend(values);
+        }
+        Some((text, SqlxValues(Values(all))))
+    }
+
+    /// A query with what waits before it: that has no rows.
+    fn joined(&mut self, statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
+        let (AssertSqlSafe(sql), SqlxValues(Values(values))) = parts(statement);
+        match self.with_waiting() {
+            None => (AssertSqlSafe(sql), SqlxValues(Values(values))),
+            Some((before, SqlxValues(Values(mut all)))) => {
+                all.extend(values);
+                (AssertSqlSafe(before + &sql), SqlxValues(Values(all)))
+            }
+        }
+    }
+
+    /// Runs what waits by itself: what a statement changed would be counted together with it.
+    async fn run_waiting(&mut self) -> Result<(), sqlx::Error> {
+        match self.with_waiting() {
+            None => Ok(()),
+            Some((sql, values)) => {
+                sqlx::query_with(AssertSqlSafe(sql), values).execute(&mut self.link).await.map(|_| ())
+            }
+        }
+    }
+
+    async fn execute(&mut self, statement: Statement) -> Result<ExecResult, sqlx::Error> {
+        self.run_waiting().await?;
+        let (sql, values) = parts(statement);
+        sqlx::query_with(sql, values).execute(&mut self.link).await.map(ExecResult::from)
     }
 }
 
@@ -78,10 +178,12 @@ impl ConnectionTrait for Connection {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let (sql, values) = parts(statement);
         match &mut *self.link.lock().await {
-            Link::Sqlite(link) => sqlx::query_with(sql, values).execute(link).await.map(ExecResult::from),
-            Link::Postgres(link) => sqlx::query_with(sql, values).execute(link).await.map(ExecResult::from),
+            Link::Sqlite(link) => link.execute(statement).await,
+            Link::Postgres(link) => {
+                let (sql, values) = parts(statement);
+                sqlx::query_with(sql, values).execute(link.as_mut()).await.map(ExecResult::from)
+            }
         }
         .map_err(executing)
     }
@@ -89,38 +191,72 @@ impl ConnectionTrait for Connection {
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let sql = AssertSqlSafe(sql.to_owned());
         match &mut *self.link.lock().await {
-            Link::Sqlite(link) => link.execute(sql).await.map(ExecResult::from),
-            Link::Postgres(link) => link.execute(sql).await.map(ExecResult::from),
+            Link::Sqlite(link) => {
+                link.run_waiting().await.map_err(executing)?;
+                link.link.execute(sql).await.map(ExecResult::from)
+            }
+            Link::Postgres(link) => link.as_mut().execute(sql).await.map(ExecResult::from),
         }
         .map_err(executing)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let (sql, values) = parts(statement);
         match &mut *self.link.lock().await {
             Link::Sqlite(link) => {
-                sqlx::query_with(sql, values).fetch_optional(link).await.map(|row| row.map(QueryResult::from))
+                let (sql, values) = link.joined(statement);
+                let row = sqlx::query_with(sql, values).fetch_optional(&mut link.link).await;
+                row.map(|row| row.map(QueryResult::from))
             }
             Link::Postgres(link) => {
-                sqlx::query_with(sql, values).fetch_optional(link).await.map(|row| row.map(QueryResult::from))
+                let (sql, values) = parts(statement);
+                let row = sqlx::query_with(sql, values).fetch_optional(link.as_mut()).await;
+                row.map(|row| row.map(QueryResult::from))
             }
         }
         .map_err(querying)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let (sql, values) = parts(statement);
         match &mut *self.link.lock().await {
             Link::Sqlite(link) => {
-                let rows = sqlx::query_with(sql, values).fetch_all(link).await;
+                let (sql, values) = link.joined(statement);
+                let rows = sqlx::query_with(sql, values).fetch_all(&mut link.link).await;
                 rows.map(|rows| rows.into_iter().map(QueryResult::from).collect())
             }
             Link::Postgres(link) => {
-                let rows = sqlx::query_with(sql, values).fetch_all(link).await;
+                let (sql, values) = parts(statement);
+                let rows = sqlx::query_with(sql, values).fetch_all(link.as_mut()).await;
                 rows.map(|rows| rows.into_iter().map(QueryResult::from).collect())
             }
         }
         .map_err(querying)
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Unanswered<'_> {
+    fn get_database_backend(&self) -> DbBackend {
+        self.0.backend
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        if let Link::Sqlite(link) = &mut *self.0.link.lock().await {
+            link.waiting.push(statement);
+            return Ok(SqliteQueryResult::default().into());
+        }
+        self.0.execute_raw(statement).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.0.execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.0.query_one_raw(statement).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.0.query_all_raw(statement).await
     }
 }
 

@@ -250,7 +250,7 @@ impl Writer {
 
 /// One unit of work in a transaction that needs no savepoint.
 async fn alone(writer: &mut Connection, job: &mut dyn Job, commits: &AtomicU64) -> Grouped {
-    if let Err(error) = writer.control("BEGIN IMMEDIATE").await {
+    if let Err(error) = writer.begin("BEGIN IMMEDIATE").await {
         return Grouped::Undone(error);
     }
     let result = job.run(writer).await;
@@ -262,18 +262,22 @@ async fn alone(writer: &mut Connection, job: &mut dyn Job, commits: &AtomicU64) 
             }
             Err(error) => not_committed(error),
         },
-        Ok(Decision::Rollback) | Err(_) => match writer.control("ROLLBACK").await {
-            Ok(()) => Grouped::Ended(vec![result.map(|_| ())]),
-            // The engine has rolled back already, as it does on a full disk: the job's own error tells why.
-            Err(error) => Grouped::Undone(result.err().unwrap_or(error)),
-        },
+        Ok(Decision::Rollback) | Err(_) => {
+            writer.forget();
+            match writer.control("ROLLBACK").await {
+                Ok(()) => Grouped::Ended(vec![result.map(|_| ())]),
+                // The engine has rolled back already, as it does on a full disk, or the transaction did not begin: the
+                // job's own error tells why.
+                Err(error) => Grouped::Undone(result.err().unwrap_or(error)),
+            }
+        }
     }
 }
 
 /// Several units of work, each in its savepoint. Statements of control go together, for each costs two hops between
 /// threads.
 async fn together(writer: &mut Connection, jobs: &mut [Box<dyn Job>], commits: &AtomicU64) -> Grouped {
-    if let Err(error) = writer.control("BEGIN IMMEDIATE; SAVEPOINT unit").await {
+    if let Err(error) = writer.begin("BEGIN IMMEDIATE; SAVEPOINT unit").await {
         return Grouped::Undone(error);
     }
     let mut results = Vec::with_capacity(jobs.len());
@@ -282,6 +286,9 @@ async fn together(writer: &mut Connection, jobs: &mut [Box<dyn Job>], commits: &
         let result = job.run(writer).await;
         let keep = matches!(result, Ok(Decision::Commit));
         results.push(result.map(|_decision| ()));
+        if !keep {
+            writer.forget();
+        }
         let ended = match (keep, position == last) {
             (true, false) => writer.control("RELEASE unit; SAVEPOINT unit").await,
             (false, false) => writer.control("ROLLBACK TO unit").await,

@@ -117,7 +117,7 @@ impl Pool {
         let mut lease = self.lease().await?;
         let ended = timeout(self.bounds.work, async {
             let Some(Around { before, after }) = around else { return Ok(work(&lease).await) };
-            lease.control(before).await?;
+            lease.begin(before).await?;
             let result = work(&lease).await;
             lease.control(after).await?;
             Ok(result)

@@ -29,6 +29,7 @@ mod tokens;
 // From outside.
 mod authctl;
 mod browser;
+mod crashes;
 mod operations;
 mod programs;
 mod readme;

@@ -75,7 +75,7 @@ impl runtime::command::Service for AuthService {
             clock,
             repository,
             hasher: PasswordHasher::start(config.hashing).await?,
-            signer,
+            signer: Arc::new(signer),
             refresh_secret: RefreshSecret::load(secret_source(&config)).await?,
             verifier: verifier.clone(),
             trust: Arc::new(TrustHub::new(Uuid::new_v4(), feed, config.trust)),

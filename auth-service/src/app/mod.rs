@@ -44,7 +44,7 @@ pub(crate) struct App {
     pub(crate) clock: Clock,
     pub(crate) repository: Repository,
     pub(crate) hasher: PasswordHasher,
-    pub(crate) signer: TokenSigner,
+    pub(crate) signer: Arc<TokenSigner>,
     pub(crate) refresh_secret: RefreshSecret,
     pub(crate) verifier: Verifier,
     pub(crate) trust: Arc<TrustHub>,

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use authn::{ManualClock, Trust, Verifier, VerifierConfig};
 use runtime::config::Secret;
+use runtime::database::Engine;
 use runtime::testing::Store;
 use uuid::Uuid;
 
@@ -75,7 +76,7 @@ impl Fixture {
             clock: clock.clock(),
             repository: Repository::open(&store.config()).await.expect("opens").with_tokens_in_audit(true),
             hasher: PasswordHasher::start(hashing).await.expect("good settings"),
-            signer: TokenSigner::new(key, settings).expect("a signer"),
+            signer: Arc::new(TokenSigner::new(key, settings).expect("a signer")),
             refresh_secret: RefreshSecret::load(SecretSource::Given(secret)).await.expect("long enough"),
             verifier: Verifier::new(verifier, trust, clock.clock()),
             trust: Arc::new(TrustHub::new(Uuid::from_u128(1), feed, PACE)),
@@ -84,6 +85,33 @@ impl Fixture {
         };
         app.look_at_trust(&mut Progress::default()).await.expect("a store that answers");
         Self { app: Arc::new(app), clock, store }
+    }
+
+    /// Whether several services may be on one store.
+    pub(super) fn is_shared(&self) -> bool {
+        self.app.repository.database().engine() == Engine::Postgres
+    }
+
+    /// Another service on the same store.
+    pub(super) async fn replica(&self) -> Arc<App> {
+        let repository = Repository::open(&self.store.config()).await.expect("opens").with_tokens_in_audit(true);
+        Arc::new(App {
+            clock: self.clock.clock(),
+            repository,
+            hasher: PasswordHasher::start(CHEAP).await.expect("good settings"),
+            signer: Arc::clone(&self.app.signer),
+            refresh_secret: self.app.refresh_secret.clone(),
+            verifier: self.app.verifier.clone(),
+            trust: Arc::clone(&self.app.trust),
+            limits: LIMITS,
+            audit: Audit::new(AUDIT),
+        })
+    }
+
+    /// Stops the service without a word, and starts it again. What it had in memory is gone.
+    pub(super) async fn restart(&mut self) {
+        self.app.repository.database().close().await;
+        self.app = self.replica().await;
     }
 
     pub(super) async fn register(&self, address: &str) -> Result<Account, Error> {

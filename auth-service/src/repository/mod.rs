@@ -98,6 +98,14 @@ impl Repository {
         rows.expect("read").into_iter().map(word).collect()
     }
 
+    /// Every session there is.
+    pub(crate) async fn sessions(&self) -> Vec<crate::domain::Session> {
+        use sea_orm::EntityTrait as _;
+        let find = entity::session::Entity::find();
+        let rows = self.database.read(move |connection| Box::pin(find.all(connection))).await.expect("read");
+        rows.into_iter().map(|row| sessions::session_of(row).expect("whole")).collect()
+    }
+
     /// Does to the store what an operator or an accident might do.
     pub(crate) async fn execute(&self, sql: &'static str) {
         use runtime::database::Outcome;

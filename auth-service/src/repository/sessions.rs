@@ -316,7 +316,7 @@ fn row_of(session: &Session) -> Result<session::ActiveModel, RepositoryError> {
     })
 }
 
-fn session_of(row: session::Model) -> Result<Session, RepositoryError> {
+pub(super) fn session_of(row: session::Model) -> Result<Session, RepositoryError> {
     let generation = u64::try_from(row.generation).ok().and_then(Generation::from_number);
     // 0 stands for none, being no generation.
     let barrier = u64::try_from(row.barrier_generation).map_err(|_| impossible("barrier_generation"))?;

@@ -1,5 +1,6 @@
 //! What the use cases promise, on the engine under test, with the time in our hands.
 
+mod agreement;
 mod audit;
 mod model;
 mod refresh;

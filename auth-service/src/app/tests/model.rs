@@ -1,89 +1,25 @@
 //! The real service against a small model of it, through random stories of several tabs and devices: refreshes, lost
-//! answers, retries, thefts, sign-outs, new passwords, disabled accounts and clocks that step.
+//! answers, retries, thefts, sign-outs, new passwords, disabled accounts, crashes and clocks that step, on PostgreSQL with
+//! two replicas. After each step the sessions are as the model has them, and what the verifiers and the audit were told
+//! agrees with them.
+
+mod believed;
 
 use std::collections::BTreeSet;
 
+use self::believed::{Believed, Expected};
 use super::super::SignOutScope;
+use super::agreement::assert_agreement;
 use super::*;
 
 const SEEDS: u64 = 8;
 const STEPS: usize = 150;
 const PASSWORDS: [&str; 2] = [PASSWORD, "a louder teapot!"];
 
-/// What the model believes of a session. Generations count from 1, so that of index 0 is number 1.
-struct Believed {
-    session: Session,
-    tokens: Vec<Tokens>,
-    spent_at: Vec<SystemTime>,
-    is_seen: bool,
-    barrier: usize,
-    is_revoked: bool,
-    last_used: SystemTime,
-    /// The generation that each tab holds.
-    tabs: [usize; 3],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expected {
-    /// A child that nobody has seen.
-    Next,
-    /// The tokens of the present generation.
-    Present,
-    Refused(&'static str),
-}
-
-impl Believed {
-    fn current(&self) -> usize {
-        self.tokens.len()
-    }
-
-    fn is_over(&self, now: SystemTime) -> bool {
-        now >= self.last_used + IDLE || now >= self.session.created_at + ABSOLUTE
-    }
-
-    /// What a refresh token of this generation yields, and what that does to the session.
-    fn present(&mut self, generation: usize, now: SystemTime, is_disabled: bool) -> Expected {
-        if self.is_revoked {
-            return Expected::Refused("SessionRevoked");
-        }
-        if self.is_over(now) {
-            return Expected::Refused("SessionExpired");
-        }
-        let apart = |at: SystemTime| now.duration_since(at).unwrap_or_else(|ahead| ahead.duration());
-        let behind = self.current() - generation;
-        let is_recent = (1..=4).contains(&behind) && apart(self.spent_at[generation - 1]) <= GRACE;
-        let yields = match behind {
-            0 if self.spent_at.len() >= 4 && apart(self.spent_at[self.spent_at.len() - 4]) <= GRACE => {
-                self.is_seen = true;
-                return Expected::Refused("RefreshTooFast");
-            }
-            0 => Expected::Next,
-            _ if is_recent && generation < self.barrier => return Expected::Refused("RefreshSuperseded"),
-            _ if is_recent => Expected::Present,
-            1 if !self.is_seen && generation >= self.barrier => {
-                if !is_disabled {
-                    self.spent_at[generation - 1] = now;
-                }
-                Expected::Present
-            }
-            _ => {
-                self.is_revoked = true;
-                return Expected::Refused("RefreshTokenReused");
-            }
-        };
-        if is_disabled { Expected::Refused("AccountDisabled") } else { yields }
-    }
-
-    fn moved_on(&mut self, tokens: Tokens, now: SystemTime) {
-        self.tokens.push(tokens);
-        self.spent_at.push(now);
-        self.is_seen = false;
-        self.last_used = self.last_used.max(now);
-    }
-}
-
 struct Story {
     fixture: Fixture,
+    /// A second service on the same store, where the engine allows it. Which of the two is called is chance.
+    replica: Option<Arc<App>>,
     dice: u64,
     sessions: Vec<Believed>,
     password: usize,
@@ -96,10 +32,11 @@ impl Story {
     async fn begin(seed: u64) -> Self {
         let fixture = Fixture::start().await;
         fixture.register("alice@example.com").await.expect("registered");
+        let replica = if fixture.is_shared() { Some(fixture.replica().await) } else { None };
         let dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let told = format!("seed {seed}:");
-        let mut story =
-            Self { fixture, dice, sessions: Vec::new(), password: 0, is_disabled: false, met: BTreeSet::new(), told };
+        let (sessions, met) = (Vec::new(), BTreeSet::new());
+        let mut story = Self { fixture, replica, dice, sessions, password: 0, is_disabled: false, met, told };
         story.log_in().await;
         story
     }
@@ -120,23 +57,20 @@ impl Story {
         self.told.push_str(&format!("\n  {what}"));
     }
 
+    /// Ends, if there are five already, the one that was unused longest.
     async fn log_in(&mut self) {
-        let live = self.sessions.iter().filter(|session| !session.is_revoked && !session.is_over(self.now())).count();
-        if self.is_disabled || live >= 5 {
+        if self.is_disabled {
             return;
         }
         self.tell("log in");
+        let now = self.now();
         let login = self.fixture.login("alice@example.com", PASSWORDS[self.password]).await.expect(&self.told);
-        self.sessions.push(Believed {
-            session: login.session,
-            tokens: vec![login.tokens],
-            spent_at: Vec::new(),
-            is_seen: false,
-            barrier: 0,
-            is_revoked: false,
-            last_used: self.now(),
-            tabs: [1; 3],
-        });
+        let mut live: Vec<_> = self.sessions.iter_mut().filter(|session| session.is_live(now)).collect();
+        live.sort_by_key(|session| (std::cmp::Reverse(session.last_used), session.session.key.session.as_uuid()));
+        for evicted in live.into_iter().skip(4) {
+            evicted.is_revoked = true;
+        }
+        self.sessions.push(Believed::begin(login, now));
     }
 
     /// A tab refreshes with what it holds; the answer may be lost.
@@ -155,7 +89,8 @@ impl Story {
         self.tell(&format!("session {index}: present generation {generation}, {times} times"));
         let (now, is_disabled) = (self.now(), self.is_disabled);
         let token = self.sessions[index].tokens[generation - 1].refresh.clone();
-        let calls = (0..times).map(|_| self.fixture.app.refresh(token.expose()));
+        let replicas = [Some(&self.fixture.app), self.replica.as_ref()].into_iter().flatten().cycle();
+        let calls = replicas.take(times).map(|app| app.refresh(token.expose()));
         let mut answers = join_all(calls).await;
         // In whatever order they ran, one of them was first; the others were another tab's, or found the session ended.
         let mut expected: Vec<_> =
@@ -193,7 +128,10 @@ impl Story {
         }
         let is_new = |tokens: &Tokens| session.tokens.iter().all(|old| old.refresh.expose() != tokens.refresh.expose());
         let child = answers.iter().flatten().find(|tokens| is_new(tokens));
-        let child = child.unwrap_or_else(|| panic!("no child\n{}", self.told));
+        let child = child.unwrap_or_else(|| {
+            let errors: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+            panic!("no child: {errors:?}\n{}", self.told)
+        });
         let child = Tokens { access: child.access.clone(), refresh: child.refresh.clone(), ..*child };
         session.moved_on(child, now);
         Expected::Present
@@ -278,12 +216,20 @@ impl Story {
     async fn switch_account(&mut self) {
         self.is_disabled = !self.is_disabled;
         self.tell(&format!("disabled: {}", self.is_disabled));
-        let sql = if self.is_disabled {
-            "UPDATE accounts SET state = 'disabled'"
+        let (account, now) = (self.sessions[0].session.key.account, self.now());
+        let repository = &self.fixture.app.repository;
+        let switched = if self.is_disabled {
+            repository.disable_account(account, now).await
         } else {
-            "UPDATE accounts SET state = 'active'"
+            repository.enable_account(account, now).await
         };
-        self.fixture.execute(sql).await;
+        assert!(switched.expect("no failure"), "{}", self.told);
+    }
+
+    /// The process dies and another takes its place, on the store as it is.
+    async fn crash(&mut self) {
+        self.tell("crash");
+        self.fixture.restart().await;
     }
 
     fn step_clock(&mut self) {
@@ -301,8 +247,12 @@ impl Story {
 
     async fn step(&mut self) {
         let now = self.now();
-        let goes_on = |session: &Believed| !session.is_revoked && !session.is_over(now);
-        let live: Vec<_> = (0..self.sessions.len()).filter(|index| goes_on(&self.sessions[*index])).collect();
+        if self.roll(2) == 0
+            && let Some(replica) = &mut self.replica
+        {
+            std::mem::swap(&mut self.fixture.app, replica);
+        }
+        let live: Vec<_> = (0..self.sessions.len()).filter(|index| self.sessions[*index].is_live(now)).collect();
         if live.is_empty() && !self.is_disabled {
             self.log_in().await;
         }
@@ -343,13 +293,16 @@ impl Story {
                 self.log_out(index, any).await;
             }
             23 if self.is_disabled || self.roll(4) == 0 => self.switch_account().await,
+            23 => self.crash().await,
             _ => self.log_in().await,
         }
     }
 
     async fn compare(&self) {
+        let stored = assert_agreement(&self.fixture, &self.told).await;
+        assert_eq!(stored.len(), self.sessions.len(), "{}", self.told);
         for believed in &self.sessions {
-            let stored = self.fixture.stored(&believed.session).await;
+            let stored = stored.iter().find(|stored| stored.key == believed.session.key).expect("it is there");
             let generation = usize::try_from(stored.generation.number()).expect("few");
             assert_eq!(
                 (generation, stored.revoked.is_some()),
@@ -382,8 +335,8 @@ async fn the_service_does_what_the_model_says_in_every_story() {
         let mut story = Story::begin(seed).await;
         for _ in 0..STEPS {
             story.step().await;
+            story.compare().await;
         }
-        story.compare().await;
         met.extend(story.met);
     }
     let all = [

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
+use runtime::config::Secret;
+
 use super::*;
+use crate::crypto::{RefreshSecret, SecretSource};
 
 /// The tokens of every generation up to `last`, one rotation a minute, and the moment of the last one.
 async fn generations(fixture: &Fixture, last: usize) -> (LoggedIn, Vec<String>) {
@@ -223,9 +226,9 @@ async fn a_mangled_refresh_token_is_refused_and_ends_nothing() {
     let second = fixture.refresh(&alice.tokens).await.expect("rotated");
     for token in [&alice.tokens, &second] {
         let bytes = URL_SAFE_NO_PAD.decode(token.refresh.expose()).expect("base64url");
-        for position in 0..bytes.len() {
+        for bit in 0..8 * bytes.len() {
             let mut mangled = bytes.clone();
-            mangled[position] ^= 1;
+            mangled[bit / 8] ^= 1 << (bit % 8);
             let mangled = URL_SAFE_NO_PAD.encode(&mangled);
             assert_refused(fixture.app.refresh(&mangled).await, "RefreshTokenInvalid");
             fixture.app.logout(&mangled).await.expect("nothing to do");
@@ -236,6 +239,33 @@ async fn a_mangled_refresh_token_is_refused_and_ends_nothing() {
         assert_refused(fixture.app.refresh(rubbish).await, "RefreshTokenInvalid");
         fixture.app.logout(rubbish).await.expect("nothing to do");
     }
+    fixture.refresh(&second).await.expect("the session lives on");
+}
+
+#[tokio::test]
+async fn a_token_of_another_secret_is_refused_and_ends_nothing() {
+    let fixture = Fixture::start().await;
+    let alice = fixture.alice().await;
+    let second = fixture.refresh(&alice.tokens).await.expect("rotated");
+    let stored = fixture.stored(&alice.session).await;
+    fixture.clock.advance(2 * GRACE);
+    let another = Secret::new("another secret, as of before a change of it by the operator".to_owned());
+    let another = RefreshSecret::load(SecretSource::Given(another)).await.expect("long enough");
+    let mut generation = Some(stored.generation);
+    for _ in 0..3 {
+        let number = generation.expect("a generation");
+        let foreign = another.issue(stored.key, number, &stored.nonce);
+        assert_refused(fixture.app.refresh(foreign.expose()).await, "RefreshTokenInvalid");
+        fixture.app.logout(foreign.expose()).await.expect("nothing to do");
+        assert!(!fixture.is_active(foreign.expose()).await);
+        // Its key id alone is another: the header of ours under a check and a MAC that are not.
+        let mut mixed = URL_SAFE_NO_PAD.decode(foreign.expose()).expect("base64url");
+        let ours = URL_SAFE_NO_PAD.decode(second.refresh.expose()).expect("base64url");
+        mixed[..5].copy_from_slice(&ours[..5]);
+        assert_refused(fixture.app.refresh(&URL_SAFE_NO_PAD.encode(&mixed)).await, "RefreshTokenInvalid");
+        generation = crate::domain::Generation::from_number(number.number() + 1);
+    }
+    assert_eq!(fixture.stored(&alice.session).await, stored);
     fixture.refresh(&second).await.expect("the session lives on");
 }
 

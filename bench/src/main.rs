@@ -57,14 +57,7 @@ enum Command {
     /// Lives through a week of many clients with lost answers, sleeping laptops and thieves: who is signed out?
     Simulate(simulate::Simulation),
     /// Measures how soon what is revoked is refused by other processes, with two of each service.
-    Revocation {
-        /// An empty database for both auth services: `postgres://…`.
-        #[arg(long)]
-        postgres: String,
-        /// How many revocations.
-        #[arg(long, default_value_t = 1_000)]
-        trials: usize,
-    },
+    Revocation(revocation::Trials),
 }
 
 #[expect(clippy::print_stderr, reason = "where a program says why it failed")]
@@ -75,7 +68,7 @@ fn main() -> ExitCode {
         Some(Command::Simulate(simulation)) => {
             runtime().and_then(|runtime| runtime.block_on(simulate::run(simulation))).and_then(|tally| tally.print())
         }
-        Some(Command::Revocation { postgres, trials }) => revocation::measure(&postgres, trials),
+        Some(Command::Revocation(trials)) => revocation::measure(trials),
         None => measure::everything(if options.quick { &QUICK } else { &FULL }).map(|rows| report::print(&rows)),
     };
     match done {

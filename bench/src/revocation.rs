@@ -71,15 +71,32 @@ struct Person {
     account: AccountServiceClient<Channel>,
 }
 
-/// Measures `trials` revocations with a store at `postgres`, and prints how long they took.
+/// What is measured.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Trials {
+    /// An empty database for both auth services: `postgres://…`.
+    #[arg(long)]
+    postgres: String,
+    /// How many revocations.
+    #[arg(long, default_value_t = 1_000)]
+    trials: usize,
+    /// The folder of programs that are built already, to be measured in place of a release build.
+    #[arg(long)]
+    programs: Option<PathBuf>,
+}
+
+/// Measures revocations and prints how long they took to act.
 ///
 /// # Errors
 /// If something does not run, or is not refused within half a minute.
-pub(crate) fn measure(postgres: &str, trials: usize) -> Result<(), Failure> {
-    let programs = program::build()?;
+pub(crate) fn measure(what: Trials) -> Result<(), Failure> {
+    let programs = match what.programs {
+        Some(programs) => programs.canonicalize()?,
+        None => program::build()?,
+    };
     let folder = tempfile::tempdir()?;
-    let site = Site::start(&programs, folder.path(), postgres)?;
-    let rows = crate::runtime()?.block_on(site.trials(trials))?;
+    let site = Site::start(&programs, folder.path(), &what.postgres)?;
+    let rows = crate::runtime()?.block_on(site.trials(what.trials))?;
     print(&rows);
     Ok(())
 }

@@ -6,7 +6,7 @@ use http_body_util::Full;
 
 use crate::harness::descriptors::rpcs;
 use crate::harness::raw::{self, framed};
-use crate::harness::stack::Stack;
+use crate::harness::stack::{INTERNAL_CREDENTIAL, Stack};
 
 /// Texts of libraries that must not reach a caller.
 const INNER_WORDS: [&str; 12] = [
@@ -36,9 +36,10 @@ async fn bytes_that_are_no_message_are_refused_on_every_method() {
         b"\x00\x01",                 // field number 0
     ];
     for rpc in rpcs() {
-        let address = if rpc.is_of_notes() { stack.notes.address() } else { stack.auth.address() };
+        let address = stack.address_of(&rpc);
+        let credential = if rpc.is_internal() { INTERNAL_CREDENTIAL } else { &alice.tokens.access_token };
         for bytes in rubbish {
-            let answer = raw::grpc(address, &rpc.path, Some(&alice.tokens.access_token), bytes).await;
+            let answer = raw::grpc(address, &rpc.path, Some(credential), bytes).await;
             let outcome = answer.outcome();
             let known = ["INVALID_ARGUMENT MALFORMED_REQUEST", "INVALID_ARGUMENT FIELD_INVALID", "OK"];
             assert!(known.contains(&outcome.as_str()), "{} {bytes:?}: {outcome}", rpc.path);

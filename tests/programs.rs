@@ -11,6 +11,7 @@ use proto::notes::v1::{CreateNoteRequest, Note};
 use runtime::testing::Store;
 
 use crate::harness::actor::Person;
+use crate::harness::assert::assert_refused;
 use crate::harness::process::{Program, program};
 use crate::harness::stack::{await_ready, connect, write_secret};
 
@@ -59,6 +60,23 @@ async fn standalone_keeps_accounts_notes_and_keys_in_its_data_folder() {
     alice.tokens = tokens;
     alice.get(&made.name).await.expect("the key is the same, so tokens live on");
     alice.refresh().await.expect("and so does the session");
+}
+
+#[tokio::test]
+async fn in_standalone_a_logout_acts_at_the_notes_service_without_any_setting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = standalone(folder.path());
+    let mut alice = alice_at(&program).await;
+    alice.usage().await.expect("good");
+    alice.logout().await.expect("ended");
+    let refused = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+        loop {
+            if let Err(status) = alice.usage().await {
+                return status;
+            }
+        }
+    });
+    assert_refused::<()>(Err(refused.await.expect("refused at last")), "UNAUTHENTICATED TOKEN_REVOKED");
 }
 
 #[cfg(unix)]

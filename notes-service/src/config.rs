@@ -232,6 +232,37 @@ mod tests {
     }
 
     #[test]
+    fn a_trust_stream_needs_its_credential_and_has_the_key_set_to_fall_back_on() {
+        let url = ("TRUST_STREAM_URL", "http://auth.internal:50071");
+        check_refused(&[url], "trust_stream_credential");
+        check_refused(&[url, ("TRUST_STREAM_CREDENTIAL", "not visible ASCII")], "trust_stream_credential");
+        check_refused(&[("TRUST_STREAM_URL", "http://me:hunter2@auth.internal:50071")], "trust_stream_url");
+        let credential = ("TRUST_STREAM_CREDENTIAL", "visible");
+        check_refused(&[url, credential, ("TRUST_KEY_FILE", "/etc/issuer.pem")], "trust_stream_url");
+
+        let jwks = ("TRUST_JWKS_URL", "https://issuer.example/jwks.json");
+        let config = read(&[url, credential, jwks, ("TRUST_MAX_STALENESS", "30s")]).expect("good");
+        assert_eq!(config.trust.verifier.max_staleness, Some(Duration::from_secs(30)));
+        let KeySource::Stream(stream) = config.trust.keys else { panic!("a stream") };
+        let KeySource::Jwks { config, .. } = *stream.fallback else { panic!("a key set") };
+        assert_eq!((stream.url.as_str(), config.url.as_str()), (url.1, jwks.1));
+        assert_eq!(read(&[]).expect("good").trust.verifier.max_staleness, None, "open by default");
+    }
+
+    #[test]
+    fn what_the_same_process_trusts_is_trusted_unless_the_settings_say_otherwise() {
+        let trusting = |settings: &[(&str, &str)]| {
+            let config =
+                read(settings).expect("good").trusting("http://beside.me".to_owned(), Trust::fixed(Vec::new()));
+            assert_eq!(config.trust.verifier.issuer, "http://beside.me");
+            config.trust.keys
+        };
+        assert!(matches!(trusting(&[]), KeySource::Shared(_)));
+        assert!(matches!(trusting(&[("TRUST_JWKS_URL", "https://issuer.example")]), KeySource::Jwks { .. }));
+        assert!(matches!(trusting(&[("TRUST_KEY_FILE", "/etc/issuer.pem")]), KeySource::File(_)));
+    }
+
+    #[test]
     fn the_url_of_a_key_set_holds_no_password_because_it_is_printed() {
         check_refused(&[("TRUST_JWKS_URL", "https://reader:hunter2@issuer.example/jwks.json")], "trust_jwks_url");
         check_refused(&[("TRUST_JWKS_URL", "https://hunter2@issuer.example")], "trust_jwks_url");

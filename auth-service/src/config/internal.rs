@@ -79,3 +79,47 @@ pub(super) fn check_overlap(reader: &mut Reader, config: &Config) {
         reader.refuse("trust.overlap", "must be longer than database.work_timeout, or a revocation could be missed");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "thirty-two-bytes-that-nobody-else-knows";
+
+    fn read(environment: &[(&str, &str)]) -> Result<Config, String> {
+        let environment = environment.iter().map(|(name, value)| (format!("AUTH_SERVICE_{name}"), (*value).to_owned()));
+        let mut reader = Reader::new("AUTH_SERVICE", None, environment).expect("there is no file");
+        let config = Config::read(&mut reader);
+        reader.finish().map(|()| config).map_err(|error| error.to_string())
+    }
+
+    #[track_caller]
+    fn check_refused(environment: &[(&str, &str)], key: &str) {
+        let refused = read(environment).map(|_| ()).expect_err("a mistake");
+        assert!(refused.contains(key), "{refused}");
+        assert!(environment.iter().all(|(_, value)| value.len() < 8 || !refused.contains(value)), "{refused}");
+    }
+
+    #[test]
+    fn the_internal_listener_is_private_and_off_without_a_credential() {
+        let config = read(&[]).expect("good");
+        assert!(config.internal.credential.is_none());
+        assert_eq!(config.internal.listen.to_string(), "127.0.0.1:50071");
+        assert!(read(&[("INTERNAL_CREDENTIAL", GOOD)]).expect("good").internal.credential.is_some());
+    }
+
+    #[test]
+    fn a_credential_that_can_be_guessed_or_not_be_sent_is_refused() {
+        check_refused(&[("INTERNAL_CREDENTIAL", "short")], "internal.credential");
+        let with_spaces = "thirty-two bytes that nobody else knows";
+        check_refused(&[("INTERNAL_PREVIOUS_CREDENTIAL", with_spaces)], "internal.previous_credential");
+        read(&[("INTERNAL_CREDENTIAL", GOOD), ("INTERNAL_PREVIOUS_CREDENTIAL", GOOD)]).expect("good");
+    }
+
+    #[test]
+    fn a_revocation_may_turn_up_later_than_any_transaction_lasts() {
+        let overlap = ("TRUST_OVERLAP", "10s");
+        check_refused(&[overlap, ("DATABASE_WORK_TIMEOUT", "10s")], "trust.overlap");
+        read(&[overlap, ("DATABASE_WORK_TIMEOUT", "9s")]).expect("good");
+    }
+}

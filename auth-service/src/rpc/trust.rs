@@ -1,6 +1,5 @@
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -62,12 +61,8 @@ fn response(message: TrustMessage) -> wire::WatchTrustResponse {
         }),
         TrustNews::Heartbeat => Event::Heartbeat(wire::Heartbeat {}),
     };
-    wire::WatchTrustResponse { cursor: message.cursor.to_string(), age: Some(age(message.age)), event: Some(event) }
-}
-
-fn age(age: Duration) -> prost_types::Duration {
-    let most = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
-    age.try_into().unwrap_or(most)
+    let age_micros = i64::try_from(message.age.as_micros()).unwrap_or(i64::MAX);
+    wire::WatchTrustResponse { cursor: message.cursor.to_string(), age_micros, event: Some(event) }
 }
 
 fn signing_key(key: &TrustKey) -> wire::SigningKey {

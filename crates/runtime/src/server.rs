@@ -169,6 +169,7 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
         let Self { config, calls, internal, operations, stack, metrics, health, draining, .. } = self;
         let closing = CancellationToken::new();
+        health.begin().await;
         let checks = tokio::spawn(health.clone().watch());
         let operations = tokio::spawn(operations.serve(
             Arc::new(Operations::new(health.clone(), Arc::clone(&metrics))),

@@ -237,7 +237,7 @@ impl Follower {
     }
 
     fn take(&mut self, message: wire::WatchTrustResponse) -> Result<(), TrustError> {
-        let as_of = decode::as_of(message.age.as_ref(), self.clock.now());
+        let as_of = decode::as_of(message.age_micros, self.clock.now());
         match message.event {
             Some(Event::Snapshot(part)) => {
                 let is_last = part.complete;

@@ -191,7 +191,7 @@ async fn tell(
     let mut keys_told_at = shown.keys_changed_at;
     let send = |shown: &Shown, event| {
         let cursor = format!("{}.{}", shown.epoch, shown.revocations.len());
-        messages.send(WatchTrustResponse { cursor, age: None, event: Some(event) })
+        messages.send(WatchTrustResponse { cursor, age_micros: 0, event: Some(event) })
     };
     loop {
         let shown = state.borrow_and_update().clone();

@@ -50,9 +50,13 @@ impl Health {
         self.ready.load(Ordering::Acquire)
     }
 
+    /// Names the services, none of them ready; before this they are unknown to whoever asks.
+    pub(super) async fn begin(&self) {
+        self.tell(ServingStatus::NotServing).await;
+    }
+
     /// Looks again and again.
     pub(super) async fn watch(self) {
-        self.tell(ServingStatus::NotServing).await;
         loop {
             let ready = self.look().await;
             if ready != self.ready.swap(ready, Ordering::AcqRel) {

@@ -17,8 +17,8 @@ use crate::trust::{PublicKey, TrustError};
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The moment of what a message tells.
-pub(super) fn as_of(age: Option<&prost_types::Duration>, now: SystemTime) -> SystemTime {
-    let age = age.and_then(|age| Duration::try_from(*age).ok()).unwrap_or_default();
+pub(super) fn as_of(age_micros: i64, now: SystemTime) -> SystemTime {
+    let age = Duration::from_micros(u64::try_from(age_micros).unwrap_or_default());
     now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
@@ -93,5 +93,5 @@ pub(super) fn snapshot_of(
     });
     let snapshot = wire::Snapshot { keys: keys.to_vec(), revocations: revocations.collect(), complete: true };
     let event = Some(Event::Snapshot(snapshot));
-    (as_of, wire::WatchTrustResponse { cursor: cursor.to_owned(), age: None, event })
+    (as_of, wire::WatchTrustResponse { cursor: cursor.to_owned(), age_micros: 0, event })
 }

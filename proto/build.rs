@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     "access/v1/access.proto",
     "auth/internal/v1/trust_service.proto",
     "auth/v1/account.proto",
@@ -19,6 +19,8 @@ const FILES: [&str; 11] = [
     "notes/v1/notes_service.proto",
     "notes/v1/revision.proto",
     "notes/v1/sync.proto",
+    "notes/v1/tag.proto",
+    "notes/v1/tag_service.proto",
     "notes/v1/usage.proto",
 ];
 

@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, Value};
-use proto::notes::v1::{CreateNoteRequest, DeleteNoteRequest, Note};
+use proto::notes::v1::{CreateNoteRequest, DeleteNoteRequest, DeleteTagRequest, Note};
 use uuid::Uuid;
 
 use crate::harness::descriptors::rpcs;
 use crate::harness::raw;
 use crate::harness::stack::Stack;
+
+const NOTES: &str = "/notes.v1.NotesService/";
+const TAGS: &str = "/notes.v1.TagService/";
 
 /// The methods that take no name of a note, with the reason why nothing of another owner can be named there.
 const NAMELESS: [(&str, &str); 7] = [
@@ -29,7 +32,7 @@ async fn a_foreign_note_wherever_it_is_and_no_note_are_one_answer() {
     let (alice, bob) = (stack.register("alice").await, stack.register("bob").await);
     let mut covered = BTreeSet::new();
 
-    for rpc in rpcs().into_iter().filter(|rpc| rpc.is_of_notes()) {
+    for rpc in rpcs().into_iter().filter(|rpc| rpc.path.starts_with(NOTES)) {
         let id = Uuid::new_v4();
         let name = format!("notes/{id}");
         // In a batch it stands behind a note of the caller, and is named by its place.
@@ -62,7 +65,7 @@ async fn a_foreign_note_wherever_it_is_and_no_note_are_one_answer() {
         assert_ne!(own.outcome(), missing.outcome(), "{}: the owner's own note must be found", rpc.path);
     }
 
-    let all: BTreeSet<_> = rpcs().into_iter().filter(|rpc| rpc.is_of_notes()).map(|rpc| rpc.path).collect();
+    let all: BTreeSet<_> = rpcs().into_iter().filter(|rpc| rpc.path.starts_with(NOTES)).map(|rpc| rpc.path).collect();
     let nameless: BTreeSet<_> = NAMELESS.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(all.difference(&covered).cloned().collect::<BTreeSet<_>>(), nameless, "a method is not covered");
 }
@@ -86,7 +89,46 @@ async fn two_owners_may_use_the_same_id_and_do_not_see_each_other() {
     assert_eq!(bob.get(&his.name).await.expect("his").title, "his");
 }
 
-/// A request of this type that names the notes, each in an entry of its own where it has many, else the last one; or
+#[tokio::test]
+async fn a_foreign_tag_and_no_tag_are_one_answer() {
+    let stack = Stack::start().await;
+    let (alice, bob) = (stack.register("alice").await, stack.register("bob").await);
+    bob.tag("his").await.expect("made");
+    let mut covered = BTreeSet::new();
+
+    for rpc in rpcs().into_iter().filter(|rpc| rpc.path.starts_with(TAGS)) {
+        let tag = alice.tag("hers").await.expect("made");
+        let ask = async |name: &str, token: &str| {
+            let request = with_names(&rpc.method.input(), &[name]).expect("as before").encode_to_vec();
+            raw::grpc(stack.notes.address(), &rpc.path, Some(token), &request).await
+        };
+        if with_names(&rpc.method.input(), &[&tag.name]).is_none() {
+            alice.delete_tag(forced(&tag.name)).await.expect("deleted");
+            continue;
+        }
+        covered.insert(rpc.path.clone());
+        let missing = ask(&format!("tags/{}", Uuid::new_v4()), &bob.tokens.access_token).await;
+        assert_eq!(missing.outcome(), "NOT_FOUND TAG_NOT_FOUND", "{}", rpc.path);
+        let foreign = ask(&tag.name, &bob.tokens.access_token).await;
+        let own = ask(&tag.name, &alice.tokens.access_token).await;
+        assert_eq!(own.outcome(), "OK", "{}: the owner's own tag must be found", rpc.path);
+        alice.delete_tag(forced(&tag.name)).await.ok();
+        let foreign_deleted = ask(&tag.name, &bob.tokens.access_token).await;
+        assert_eq!(missing.fingerprint(), foreign.fingerprint(), "{} tells a foreign tag", rpc.path);
+        assert_eq!(missing.fingerprint(), foreign_deleted.fingerprint(), "{} tells what was deleted", rpc.path);
+    }
+
+    let all = rpcs().into_iter().filter(|rpc| rpc.path.starts_with(TAGS)).map(|rpc| rpc.path);
+    let nameless: BTreeSet<_> = ["CreateTag", "ListTags"].map(|method| format!("{TAGS}{method}")).into();
+    let uncovered: BTreeSet<_> = all.filter(|path| !covered.contains(path)).collect();
+    assert_eq!(uncovered, nameless, "a method is not covered");
+}
+
+fn forced(name: &str) -> DeleteTagRequest {
+    DeleteTagRequest { name: name.into(), force: true, ..Default::default() }
+}
+
+/// A request of this type that names these, each in an entry of its own where it has many, else the last one; or
 /// `None` when the type has no place for a name.
 fn with_names(message: &MessageDescriptor, names: &[&str]) -> Option<DynamicMessage> {
     let mut request = DynamicMessage::new(message.clone());
@@ -103,7 +145,7 @@ fn with_names(message: &MessageDescriptor, names: &[&str]) -> Option<DynamicMess
     with_name(message, names.last()?)
 }
 
-/// A request of this type that names the note, or its first revision, or `None` when the type has no place for a name.
+/// A request of this type that names the note, or its first revision, or the tag, or `None` when the type has no place for a name.
 fn with_name(message: &MessageDescriptor, name: &str) -> Option<DynamicMessage> {
     let mut request = DynamicMessage::new(message.clone());
     if let Some(field) = message.get_field_by_name("revision_id") {
@@ -122,7 +164,7 @@ fn with_name(message: &MessageDescriptor, name: &str) -> Option<DynamicMessage> 
     for field in message.fields() {
         let Kind::Message(inner) = field.kind() else { continue };
         let is_input = !message.name().starts_with("Create");
-        if is_input && inner.full_name() == "notes.v1.Note" {
+        if is_input && ["notes.v1.Note", "notes.v1.Tag"].contains(&inner.full_name()) {
             request.set_field(&field, Value::Message(with_name(&inner, name)?));
             return Some(request);
         }

@@ -17,6 +17,7 @@ mod revocation;
 mod sessions;
 mod sign_out;
 mod sync;
+mod tags;
 mod trash;
 mod watch;
 

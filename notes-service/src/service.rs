@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authn::{AccessPolicy, Clock, JwksConfig, PublicKey, StreamConfig, StreamCredential, Trust, Verifier};
-use proto::notes::v1::notes_service_server::{NotesServiceServer, SERVICE_NAME};
+use proto::notes::v1::notes_service_server::NotesServiceServer;
+use proto::notes::v1::tag_service_server::TagServiceServer;
 use runtime::command::Service;
 use runtime::config::Reader;
 use runtime::server::{Check, Server, Services};
@@ -15,7 +16,7 @@ use crate::app::{App, PurgePace};
 use crate::config::{Config, KeySource, PageTokenConfig, StreamSource, TrustConfig};
 use crate::crypto::{PageTokens, SyncTokens, TokenKeys, page_token_secret};
 use crate::repository::NoteRepository;
-use crate::rpc::{DOMAIN, Notes};
+use crate::rpc::{DOMAIN, Notes, SERVICES, Tags};
 
 /// Longest wait for the store when its readiness is looked at.
 const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
@@ -48,10 +49,11 @@ impl Service for NotesService {
         let app = App::new(repository.clone(), page_tokens, sync_tokens, config.limits, config.sync.watch, clock);
         let max_request_bytes = config.server.max_request_bytes;
         let notes = NotesServiceServer::new(Notes::new(app.clone())).max_decoding_message_size(max_request_bytes);
+        let tags = TagServiceServer::new(Tags::new(app.clone())).max_decoding_message_size(max_request_bytes);
         let services = Services {
             domain: DOMAIN,
-            grpc: tonic::service::Routes::new(notes),
-            names: vec![SERVICE_NAME],
+            grpc: tonic::service::Routes::new(notes).add_service(tags),
+            names: SERVICES.to_vec(),
             http: axum::Router::new(),
             policy: AccessPolicy::new(own_rules()),
             checks: vec![store_check(&repository), keys_check(&verifier)],
@@ -93,7 +95,8 @@ impl Service for NotesService {
 /// The rules of this service's methods; those of others are not served here.
 fn own_rules() -> impl Iterator<Item = (&'static str, authn::Rule)> {
     let own = |path: &str| {
-        path.strip_prefix('/').and_then(|path| path.split_once('/')).is_some_and(|(service, _)| service == SERVICE_NAME)
+        let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+        service.is_some_and(|(service, _)| SERVICES.contains(&service))
     };
     proto::access::ACCESS.iter().copied().filter(move |(path, _)| own(path))
 }

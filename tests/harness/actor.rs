@@ -8,15 +8,17 @@ use proto::auth::v1::{
     Session, SignOutRequest, SignOutScope, TokenPair, UpdateAccountRequest, VerifyTokenRequest, VerifyTokenResponse,
 };
 use proto::notes::v1::notes_service_client::NotesServiceClient;
+use proto::notes::v1::tag_service_client::TagServiceClient;
 use proto::notes::v1::{
     BatchCreateNotesRequest, BatchDeleteNotesRequest, BatchGetNotesRequest, BatchUpdateNotesRequest, CreateNoteRequest,
-    DeleteNoteRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest, GetNoteRevisionRequest, GetUsageRequest,
-    ListNoteChangesRequest, ListNoteChangesResponse, ListNoteRevisionsRequest, ListNoteRevisionsResponse,
-    ListNotesRequest, ListNotesResponse, Note, NoteRevision, NoteView, RollbackNoteRequest, UndeleteNoteRequest,
-    UpdateNoteRequest, Usage, WatchNotesRequest, WatchNotesResponse,
+    CreateTagRequest, DeleteNoteRequest, DeleteTagRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest,
+    GetNoteRevisionRequest, GetTagRequest, GetUsageRequest, ListNoteChangesRequest, ListNoteChangesResponse,
+    ListNoteRevisionsRequest, ListNoteRevisionsResponse, ListNotesRequest, ListNotesResponse, ListTagsRequest,
+    ListTagsResponse, Note, NoteRevision, NoteView, RollbackNoteRequest, Tag, UndeleteNoteRequest, UpdateNoteRequest,
+    UpdateTagRequest, Usage, WatchNotesRequest, WatchNotesResponse,
 };
 use tonic::transport::Channel;
-use tonic::{Request, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::assert::good;
 
@@ -68,6 +70,7 @@ pub struct Person {
     pub visitor: Visitor,
     account_client: AccountServiceClient<Channel>,
     notes: NotesServiceClient<Channel>,
+    tags: TagServiceClient<Channel>,
 }
 
 impl Person {
@@ -83,6 +86,7 @@ impl Person {
             tokens: login.tokens.expect("tokens"),
             visitor,
             account_client: AccountServiceClient::new(auth),
+            tags: TagServiceClient::new(notes.clone()),
             notes: NotesServiceClient::new(notes).max_decoding_message_size(8 << 20),
         }
     }
@@ -105,6 +109,7 @@ impl Person {
 
     /// The same session with a notes service elsewhere.
     pub fn notes_at(&mut self, notes: Channel) {
+        self.tags = TagServiceClient::new(notes.clone());
         self.notes = NotesServiceClient::new(notes).max_decoding_message_size(8 << 20);
     }
 
@@ -291,6 +296,36 @@ impl Person {
 
     pub async fn rollback(&self, request: RollbackNoteRequest) -> Answer<Note> {
         self.notes.clone().rollback_note(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Makes a tag with this display name.
+    pub async fn tag(&self, display_name: &str) -> Answer<Tag> {
+        let tag = Tag { display_name: display_name.into(), ..Tag::default() };
+        self.tags.clone().create_tag(self.signed(CreateTagRequest { tag: Some(tag) })).await.map(Response::into_inner)
+    }
+
+    pub async fn get_tag(&self, name: &str) -> Answer<Tag> {
+        let request = self.signed(GetTagRequest { name: name.into() });
+        self.tags.clone().get_tag(request).await.map(Response::into_inner)
+    }
+
+    pub async fn list_tags(&self, request: ListTagsRequest) -> Answer<ListTagsResponse> {
+        self.tags.clone().list_tags(self.signed(request)).await.map(Response::into_inner)
+    }
+
+    pub async fn update_tag(&self, request: UpdateTagRequest) -> Answer<Tag> {
+        self.tags.clone().update_tag(self.signed(request)).await.map(Response::into_inner)
+    }
+
+    pub async fn delete_tag(&self, request: DeleteTagRequest) -> Answer<()> {
+        self.tags.clone().delete_tag(self.signed(request)).await.map(Response::into_inner)
+    }
+
+    /// Makes a note with these tags.
+    pub async fn write_tagged(&self, title: &str, tags: &[&str]) -> Answer<Note> {
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let note = Note { title: title.into(), tags, ..Note::default() };
+        self.create(CreateNoteRequest { note: Some(note), ..Default::default() }).await
     }
 
     fn signed<T>(&self, message: T) -> Request<T> {

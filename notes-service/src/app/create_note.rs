@@ -1,9 +1,8 @@
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use authn::Subject;
-use uuid::{NoContext, Timestamp, Uuid};
 
-use super::{App, Error};
+use super::{App, Error, draw};
 use crate::domain::{Fingerprint, Note, NoteFields, NoteId, RequestId, View};
 use crate::repository::{self, Creation, CreationRefused, NewId, Repetition};
 
@@ -40,7 +39,7 @@ impl App {
             fingerprint: Fingerprint::of(note.id, &note.fields),
             expire_time: now + self.limits.request_memory,
         });
-        let id = note.id.map_or_else(|| NewId::Drawn(draw(now)), NewId::Chosen);
+        let id = note.id.map_or_else(|| NewId::Drawn(NoteId::from_uuid(draw(now))), NewId::Chosen);
         repository::CreateNote { id, fields: note.fields, repetition, now, quota: self.limits.quota }
     }
 }
@@ -55,10 +54,4 @@ impl From<CreationRefused> for Error {
             CreationRefused::QuotaExceeded(exceeded) => exceeded.into(),
         }
     }
-}
-
-/// A UUIDv7, so that an owner's notes are inserted one beside the other.
-fn draw(now: SystemTime) -> NoteId {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    NoteId::from_uuid(Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos())))
 }

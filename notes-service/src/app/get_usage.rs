@@ -14,6 +14,8 @@ pub struct Usage {
     pub bytes: u64,
     /// Bytes of titles and contents in the trash.
     pub deleted_bytes: u64,
+    /// Tags.
+    pub tag_count: u64,
     /// What the owner may keep.
     pub quota: Quota,
     /// Bytes of titles and contents of revisions.
@@ -37,6 +39,7 @@ impl App {
             quota: self.limits.quota,
             revision_bytes: state.revision_bytes,
             revision_byte_limit: self.limits.revisions.bytes,
+            tag_count: state.tag_count,
         })
     }
 }

@@ -2,43 +2,51 @@
 
 mod batch;
 mod create_note;
+mod create_tag;
 mod delete_note;
+mod delete_tag;
 mod empty_trash;
 mod expunge_note;
 mod get_usage;
 mod list_note_changes;
 mod list_notes;
 mod list_revisions;
+mod list_tags;
 mod purge;
 mod roll_back_note;
 #[cfg(test)]
 mod tests;
 mod undelete_note;
 mod update_note;
+mod update_tag;
 mod watch_notes;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authn::Clock;
 use runtime::batch::BatchError;
 use runtime::database::DatabaseError;
 use tokio::sync::watch;
+use uuid::{NoContext, Timestamp, Uuid};
 
 pub use create_note::CreateNote;
 pub use delete_note::DeleteNote;
+pub use delete_tag::DeleteTag;
 pub use get_usage::Usage;
 pub use list_note_changes::{ListNoteChanges, NoteChangesPage};
 pub use list_notes::{ListNotes, NotesPage};
 pub use list_revisions::{ListRevisions, RevisionsPage};
+pub use list_tags::TagsPage;
 pub use purge::PurgePace;
 pub use roll_back_note::RollBackNote;
 pub use update_note::{UpdateNote, Writer};
+pub use update_tag::UpdateTag;
 pub use watch_notes::{GoingAway, WATCH_BATCH_BYTES, WATCH_BATCH_CHANGES, WatchEvent, WatchLimits, WatchNotes};
 
 use crate::crypto::{PageTokens, SyncTokens};
-use crate::domain::{Quota, QuotaExceeded, RevisionPolicy};
+use crate::domain::{Quota, QuotaExceeded, RevisionPolicy, TagId};
 use crate::repository::{CreateError, NoteRepository, UnknownTags};
 
 /// The use cases and what they work with. Cheap to clone.
@@ -92,6 +100,15 @@ pub enum Error {
     /// The caller has as many bytes as allowed.
     #[error("at most {0} bytes can be kept")]
     ByteQuota(u64),
+    /// The caller has no such tag; whether somebody else has makes no difference.
+    #[error("there is no such tag")]
+    TagNotFound,
+    /// This tag of the caller has the same name.
+    #[error("there is a tag with this name")]
+    TagNameTaken(TagId),
+    /// So many live notes have the tag.
+    #[error("notes have the tag; force takes it from them")]
+    TagInUse(u64),
     /// The caller has as many tags as allowed.
     #[error("at most {0} tags can be kept")]
     TagQuota(u64),
@@ -177,6 +194,12 @@ impl App {
     pub const fn notes(&self) -> &NoteRepository {
         &self.repository
     }
+}
+
+/// A UUIDv7, so that what an owner makes is inserted one beside the other.
+fn draw(now: SystemTime) -> Uuid {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
 }
 
 impl From<QuotaExceeded> for Error {

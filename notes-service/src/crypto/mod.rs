@@ -4,6 +4,7 @@ mod page_token;
 mod page_token_secret;
 mod revision_page_token;
 mod sync_token;
+mod tag_page_token;
 mod token_keys;
 
 pub use page_token::PageTokens;

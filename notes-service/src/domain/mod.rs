@@ -31,8 +31,8 @@ pub use sync::{
     SyncPoint,
 };
 pub use tag::{
-    TAG_NAME_CODE_POINTS_MAX, TAGS_PER_NOTE_MAX, TAGS_PER_OWNER_MAX, Tag, TagFields, TagId, TagName, TagNameError,
-    TagNameKey, TagPatch,
+    TAG_NAME_CODE_POINTS_MAX, TAG_PAGE_SIZE_DEFAULT, TAG_PAGE_SIZE_MAX, TAGS_PER_NOTE_MAX, TAGS_PER_OWNER_MAX, Tag,
+    TagFields, TagId, TagName, TagNameError, TagNameKey, TagPatch,
 };
 pub use text::{
     CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX, Content, SNIPPET_CODE_POINTS, Snippet, TITLE_CODE_POINTS_MAX,

@@ -14,6 +14,11 @@ pub const TAGS_PER_NOTE_MAX: usize = 50;
 /// Most tags of one owner.
 pub const TAGS_PER_OWNER_MAX: u64 = 2_000;
 
+/// Page size of a list of tags when the caller names none.
+pub const TAG_PAGE_SIZE_DEFAULT: u16 = 200;
+/// Largest page of tags; more is brought down to it.
+pub const TAG_PAGE_SIZE_MAX: u16 = 1_000;
+
 /// Names a tag within its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TagId(Uuid);

@@ -8,13 +8,17 @@ use crate::config::{
 use crate::domain::{
     BATCH_SIZE_MAX, CHANGES_PAGE_SIZE_DEFAULT, CHANGES_PAGE_SIZE_MAX, CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX,
     Color, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, REVISION_PAGE_SIZE_DEFAULT, REVISION_PAGE_SIZE_MAX,
-    RevisionReason, SNIPPET_CODE_POINTS, TITLE_CODE_POINTS_MAX,
+    RevisionReason, SNIPPET_CODE_POINTS, TAG_NAME_CODE_POINTS_MAX, TAG_PAGE_SIZE_DEFAULT, TAG_PAGE_SIZE_MAX,
+    TAGS_PER_NOTE_MAX, TAGS_PER_OWNER_MAX, TITLE_CODE_POINTS_MAX,
 };
+use crate::repository::UNTAGGED_AT_ONCE;
 
 const NOTE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/note.proto"));
 const SERVICE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/notes_service.proto"));
 
 const SYNC: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/sync.proto"));
+const TAG: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/tag.proto"));
+const TAG_SERVICE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/tag_service.proto"));
 
 /// The comments as running text.
 fn prose(proto: &str) -> String {
@@ -67,6 +71,18 @@ fn the_limits_in_the_contract_are_those_of_the_code() {
         SERVICE,
         &format!("The newest {REVISIONS_MIN} of a note are kept whatever their age, up to {REVISIONS_MAX} for"),
     );
+}
+
+#[test]
+fn the_limits_of_tags_in_the_contract_are_those_of_the_code() {
+    check(TAG, &format!("1 to {TAG_NAME_CODE_POINTS_MAX} code points after NFC"));
+    check(NOTE, &format!("at most {TAGS_PER_NOTE_MAX}, each once"));
+    let tags = grouped(usize::try_from(TAGS_PER_OWNER_MAX).unwrap());
+    check(TAG_SERVICE, &format!("`TAG_QUOTA` when the caller has {tags} tags"));
+    check(TAG_SERVICE, &format!("{UNTAGGED_AT_ONCE} at a time"));
+    let (default, max) = (TAG_PAGE_SIZE_DEFAULT, grouped(TAG_PAGE_SIZE_MAX.into()));
+    check(TAG_SERVICE, &format!("0 means {default}, more than {max} means {max}, negative is refused"));
+    check(TAG_SERVICE, "Good for three days");
 }
 
 #[test]

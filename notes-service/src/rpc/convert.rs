@@ -4,6 +4,7 @@
 mod batch;
 mod revisions;
 mod sync;
+mod tags;
 
 use std::fmt::Display;
 
@@ -13,16 +14,19 @@ use runtime::status::FieldViolation;
 pub(super) use self::batch::{batch_create_notes, batch_delete_notes, batch_get_notes, batch_update_notes};
 pub(super) use self::revisions::{get_note_revision, list_note_revisions, rollback_note};
 pub(super) use self::sync::{list_note_changes, watch_notes};
+pub(super) use self::tags::{create_tag, delete_tag, get_tag, list_tags, tag_name, update_tag};
 use super::status::Malformed;
 use crate::app::{CreateNote, DeleteNote, ListNotes, NotesPage, UpdateNote, Usage};
-use crate::domain::{Color, Content, Etag, Note, NoteId, NotePatch, Order, PageSize, RequestId, Title, View};
+use crate::domain::{
+    Color, Content, Etag, Note, NoteId, NotePatch, Order, PageSize, RequestId, TAGS_PER_OWNER_MAX, Title, View,
+};
 
 const NAME_RULE: &str = "must be `notes/` and a UUID in lower case with hyphens";
 const UUID_RULE: &str = "must be a UUID in lower case with hyphens";
 const ETAG_RULE: &str = "must be an etag that this service gave";
 
 /// What an update can change; `*` stands for all of them.
-const CHANGEABLE: [&str; 5] = ["title", "content", "pinned", "archived", "color"];
+const CHANGEABLE: [&str; 6] = ["title", "content", "pinned", "archived", "color", "tags"];
 /// What an update may name and cannot change (AIP-203).
 const OUTPUT_ONLY: [&str; 8] =
     ["name", "create_time", "update_time", "delete_time", "purge_time", "snippet", "content_bytes", "etag"];
@@ -105,7 +109,7 @@ fn patch(violations: &mut Violations, note: &wire::Note, named: impl Fn(&str) ->
         pinned: named("pinned").then_some(note.pinned),
         archived: named("archived").then_some(note.archived),
         color: named("color").then(|| violations.check("note.color", color())).flatten(),
-        tags: None,
+        tags: named("tags").then(|| violations.tags("note.tags", &note.tags)).flatten(),
     }
 }
 
@@ -117,6 +121,7 @@ fn is_populated(note: &wire::Note, path: &str) -> bool {
         "pinned" => note.pinned,
         "archived" => note.archived,
         "color" => note.color != 0,
+        "tags" => !note.tags.is_empty(),
         _ => false,
     }
 }
@@ -137,6 +142,7 @@ impl From<Note> for wire::Note {
             snippet: note.snippet.into_string(),
             content_bytes: i64::try_from(note.content_bytes).expect("a content is at most 1 MiB"),
             etag: note.etag.to_string(),
+            tags: note.tags.into_iter().map(tag_name).collect(),
         }
     }
 }
@@ -153,6 +159,8 @@ impl From<Usage> for wire::Usage {
             byte_limit: count(usage.quota.bytes),
             revision_bytes: count(usage.revision_bytes),
             revision_byte_limit: count(usage.revision_byte_limit),
+            tag_count: count(usage.tag_count),
+            tag_limit: count(TAGS_PER_OWNER_MAX),
         }
     }
 }
@@ -296,6 +304,7 @@ mod tests {
             ("pinned", patch.pinned.is_some()),
             ("archived", patch.archived.is_some()),
             ("color", patch.color.is_some()),
+            ("tags", patch.tags.is_some()),
         ];
         let changed: Vec<_> = changed.into_iter().filter_map(|(path, named)| named.then_some(path)).collect();
         assert_eq!(changed, expected);
@@ -313,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_path_that_is_no_field_to_change_is_refused() {
-        for path in ["", "owner", "Title", "note.title", "title.x", "content.", "tags", "**", "rev"] {
+        for path in ["", "owner", "Title", "note.title", "title.x", "content.", "tag", "tags.x", "**", "rev"] {
             assert_eq!(violations(update_note(&update(note(), &["title", path]))), ["update_mask"], "{path}");
         }
     }

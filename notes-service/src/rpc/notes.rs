@@ -1,12 +1,11 @@
-use authn::{RequestExt as _, Subject};
+use authn::RequestExt as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use proto::notes::v1 as wire;
 use proto::notes::v1::notes_service_server::NotesService;
 use tonic::{Request, Response, Status};
 
-use super::convert;
-use super::status::DOMAIN;
+use super::{DOMAIN, caller, convert};
 use crate::app::{App, Error, Writer};
 
 /// `notes.v1.NotesService`.
@@ -19,10 +18,6 @@ impl Notes {
     pub const fn new(app: App) -> Self {
         Self(app)
     }
-}
-
-fn caller<T>(request: &Request<T>) -> Result<Subject, Status> {
-    request.subject().map_err(|rejection| rejection.into_status(DOMAIN))
 }
 
 fn writer<T>(request: &Request<T>) -> Result<Writer, Status> {

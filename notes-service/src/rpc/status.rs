@@ -4,6 +4,7 @@ use runtime::Causes;
 use runtime::status::{FieldViolation, Refusal};
 use tonic::{Code, Status};
 
+use super::convert::tag_name;
 use crate::app::Error;
 use crate::domain::Order;
 
@@ -56,6 +57,9 @@ fn refuse(error: &Error, path: &str) -> Refusal {
         Error::ByteQuota(limit) | Error::RevisionByteQuota(limit) => {
             refusal(Code::ResourceExhausted, "BYTE_QUOTA").with("limit", limit.to_string())
         }
+        Error::TagNotFound => refusal(Code::NotFound, "TAG_NOT_FOUND"),
+        Error::TagNameTaken(tag) => refusal(Code::AlreadyExists, "TAG_NAME_TAKEN").with("tag", tag_name(*tag)),
+        Error::TagInUse(notes) => refusal(Code::FailedPrecondition, "TAG_IN_USE").with("noteCount", notes.to_string()),
         Error::TagQuota(limit) => refusal(Code::ResourceExhausted, "TAG_QUOTA").with("limit", limit.to_string()),
         Error::UnknownTags(places) => {
             let unknown = places.iter().map(|place| FieldViolation {
@@ -98,6 +102,7 @@ mod tests {
     use tonic_types::StatusExt as _;
 
     use super::*;
+    use crate::domain::TagId;
     use crate::testing::driver_error;
 
     const CAUSE: &str = "CANARY /var/lib/notes.db SELECT";
@@ -122,6 +127,11 @@ mod tests {
         check(Error::RequestIdReused, Code::InvalidArgument, "REQUEST_ID_REUSED");
         check(Error::NoteQuota(5), Code::ResourceExhausted, "NOTE_QUOTA");
         check(Error::ByteQuota(5), Code::ResourceExhausted, "BYTE_QUOTA");
+        check(Error::TagNotFound, Code::NotFound, "TAG_NOT_FOUND");
+        let id = TagId::from_uuid(uuid::Uuid::nil());
+        let taken = check(Error::TagNameTaken(id), Code::AlreadyExists, "TAG_NAME_TAKEN");
+        assert_eq!(taken.get_details_error_info().expect("checked").metadata["tag"], tag_name(id));
+        check(Error::TagInUse(5), Code::FailedPrecondition, "TAG_IN_USE");
         check(Error::TagQuota(5), Code::ResourceExhausted, "TAG_QUOTA");
         check(Error::RevisionByteQuota(5), Code::ResourceExhausted, "BYTE_QUOTA");
         check(Error::EtagMismatch, Code::Aborted, "ETAG_MISMATCH");

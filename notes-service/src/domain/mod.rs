@@ -8,6 +8,7 @@ mod page;
 mod patch;
 mod request;
 mod revision;
+pub mod search;
 mod sync;
 mod tag;
 mod text;

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::tombstones::Tombstone;
-use super::{OwnedNotes, UnknownTags, history, note_tags, notes, owner_state, tombstones};
+use super::{OwnedNotes, UnknownTags, history, note_tags, notes, owner_state, search, tombstones};
 use crate::domain::{History, Note, NoteId, OwnerState, Replacement};
 
 /// What to do with a note that was found, decided by rules that see the note and the state of its owner.
@@ -135,6 +135,9 @@ pub(super) async fn carry_out<E: From<UnknownTags>>(
             store(transaction, owner, state, (&note, changed), Some(history)).await?
         }
         Decision::Remove { remembered } => {
+            if search::forget(transaction, owner, &[note.id]).await? {
+                state.purge_at(state.last_update);
+            }
             // Its body and its revisions go by its key.
             notes::remove(transaction, owner, [note.id]).await?;
             state.forget_revisions(history.bytes);
@@ -156,6 +159,7 @@ async fn store<E: From<UnknownTags>>(
     (before, after): (&Note, Note),
     history: Option<History>,
 ) -> Result<Step<E>, DbErr> {
+    search::replace(transaction, owner, before, &after, state).await?;
     if !notes::replace(transaction, owner, before, &after, state, history).await? {
         return Ok(Step::Overtaken);
     }

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::doorbell::Doorbell;
 use super::entity::{create_request, note, note_body, note_tag, tag, tombstone};
-use super::{Batching, OwnedNotes, UnknownTags, note_tags, notes, owner_state, tags};
+use super::{Batching, OwnedNotes, UnknownTags, note_tags, notes, owner_state, search, tags};
+use crate::domain::search::Document;
 use crate::domain::{Fingerprint, Note, NoteFields, NoteId, OwnerState, Quota, QuotaExceeded, RequestId, TagId};
 
 /// A note to make.
@@ -93,6 +94,16 @@ pub enum CreateError {
 pub(super) struct CreateCommand {
     pub(super) owner: Uuid,
     pub(super) note: CreateNote,
+    /// What it is found by.
+    pub(super) document: Document,
+}
+
+impl CreateCommand {
+    /// Its terms are found here, so that no transaction waits for that.
+    pub(super) fn new(owner: Uuid, note: CreateNote) -> Self {
+        let document = Document::of(note.fields.title.as_str(), note.fields.content.as_str());
+        Self { owner, note, document }
+    }
 }
 
 impl NewId {
@@ -110,7 +121,7 @@ impl OwnedNotes<'_> {
     /// # Errors
     /// If the store fails or too many creations wait.
     pub async fn create(self, note: CreateNote) -> Result<Creation, CreateError> {
-        Ok(self.repository.creates.submit(CreateCommand { owner: self.owner_id(), note }).await??)
+        Ok(self.repository.creates.submit(CreateCommand::new(self.owner_id(), note)).await??)
     }
 }
 
@@ -190,6 +201,7 @@ pub(super) struct Batch {
     note_tags: Vec<note_tag::ActiveModel>,
     tag_counts: BTreeMap<Uuid, BTreeMap<TagId, i64>>,
     requests: Vec<create_request::ActiveModel>,
+    entries: Vec<search::Entry>,
 }
 
 struct SeenRequest {
@@ -216,6 +228,7 @@ impl Batch {
             note_tags: Vec::new(),
             tag_counts: BTreeMap::new(),
             requests: Vec::new(),
+            entries: Vec::with_capacity(commands.len()),
         })
     }
 
@@ -225,7 +238,7 @@ impl Batch {
     }
 
     /// Decides about one command; what was decided before it in the batch counts.
-    pub(super) fn decide(&mut self, CreateCommand { owner, note }: &CreateCommand) -> Creation {
+    pub(super) fn decide(&mut self, CreateCommand { owner, note, document }: &CreateCommand) -> Creation {
         let id = note.id.get();
         let request_key = note.repetition.as_ref().map(|repetition| (*owner, repetition.request.as_uuid()));
         if let (Some(key), Some(repetition)) = (request_key, &note.repetition)
@@ -264,6 +277,8 @@ impl Batch {
             *self.tag_counts.entry(*owner).or_default().entry(*tag).or_default() += 1;
         }
         self.note_tags.extend(note_tags::to_rows(*owner, &made, state, &made.tags));
+        let entry = search::Entry { owner: *owner, change_seq: stamp.change_seq, document: document.clone() };
+        self.entries.push(entry);
         if let (Some(key), Some(repetition)) = (request_key, &note.repetition) {
             state.purge_at(repetition.expire_time);
             self.requests.push(create_request::ActiveModel {
@@ -290,6 +305,7 @@ impl Batch {
                 tags::count(transaction, *owner, counts).await?;
             }
         }
+        search::add(transaction, &self.entries).await?;
         if !self.requests.is_empty() {
             // A row that is there already has expired.
             let forgotten =

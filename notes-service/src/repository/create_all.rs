@@ -26,7 +26,7 @@ impl OwnedNotes<'_> {
     /// If the store fails; nothing is made then.
     pub async fn create_all(self, notes: Vec<CreateNote>, view: View) -> Result<CreatedAll, DatabaseError> {
         let owner = self.owner_id();
-        let commands: Arc<[_]> = notes.into_iter().map(|note| CreateCommand { owner, note }).collect();
+        let commands: Arc<[_]> = notes.into_iter().map(|note| CreateCommand::new(owner, note)).collect();
         let work = self.repository.write([owner], move |transaction| {
             let commands = Arc::clone(&commands);
             Box::pin(async move { create_all(transaction, owner, &commands, view).await })

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::entity::{note, note_tag, tag, tag_tombstone};
 use super::notes::{COLUMNS, NO_TRASH, from_row, to_tag_ids};
 use super::rows::{self, Column};
-use super::{OwnedNotes, note_tags, owner_state, tags};
+use super::{OwnedNotes, note_tags, owner_state, search, tags};
 use crate::domain::{Note, OwnerState, Tag, TagId, View};
 
 /// From how many notes one transaction takes a tag away at most, so that nobody waits long for it.
@@ -120,6 +120,8 @@ async fn untag(
         .exec(transaction)
         .await?;
     if !untagged.is_empty() {
+        let changes: Vec<_> = untagged.iter().map(|(note, change_seq)| (note.id, *change_seq)).collect();
+        search::follow(transaction, owner, &changes).await?;
         transaction.execute(&replace(owner, &untagged)).await?;
         transaction.execute(&move_others(owner, &untagged)).await?;
     }

@@ -87,6 +87,7 @@ mod revision_text;
 mod revisions;
 mod rollback;
 mod rows;
+mod search;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -117,6 +118,7 @@ pub use owners::{DueOwner, DueOwners, Place};
 pub use page::Page;
 pub use purge::{Purge, Purged};
 pub use revisions::{FoundRevision, RevisionPage};
+pub use search::{Found, SearchPage};
 pub use tags::{TagChanged, TagCreation, TagDecision, TagsPage};
 
 pub use watch::Watch;

@@ -9,7 +9,7 @@ use super::entity::note;
 use super::notes::{COLUMNS, NO_TRASH, from_row, remove};
 use super::owners::DueOwner;
 use super::tombstones::Tombstone;
-use super::{NoteRepository, history, owner_state, rows, tombstones};
+use super::{NoteRepository, history, owner_state, rows, search, tombstones};
 use crate::domain::{History, Note, OwnerState, View};
 
 /// What to remove for good, and how much of it at a time.
@@ -34,7 +34,8 @@ pub struct Purged {
 
 impl NoteRepository {
     /// Removes what is due of one owner, a batch of it: notes of emptied trashes, notes whose purge time has come, expired
-    /// revisions, tombstones and requests. Short transactions, so that nobody waits long for this.
+    /// revisions, tombstones and requests, terms of notes that are gone. Adds notes to the index that were there before it.
+    /// Short transactions, so that nobody waits long for this.
     ///
     /// # Errors
     /// If the store fails; nothing is removed then.
@@ -55,7 +56,9 @@ async fn purge_batch(transaction: &impl ConnectionTrait, owner: Uuid, purge: Pur
     let more_tag_tombstones = purge_tombstones(transaction, owner, Forgetful::TagTombstones, &mut state, purge).await?;
     let more_requests = purge_requests(transaction, owner, purge).await?;
     let more_revisions = history::purge(transaction, owner, &mut state, purge).await?;
-    let more = more_notes || more_tombstones || more_tag_tombstones || more_requests || more_revisions;
+    // After the notes, so that a segment is rewritten once and not with each batch.
+    let more_terms = !more_notes && search::maintain(transaction, owner, purge.batch).await?;
+    let more = more_terms || more_notes || more_tombstones || more_tag_tombstones || more_requests || more_revisions;
     state.purge_due = if more { Some(purge.now) } else { next_due(transaction, owner).await? };
     owner_state::save(transaction, [(owner, &state)]).await?;
     Ok(Outcome::Commit(Purged { notes, more }))
@@ -97,7 +100,9 @@ async fn purge_notes(
         state.forget_revisions(history.bytes);
     }
     if !removed.is_empty() {
-        remove(transaction, owner, removed.iter().map(|tombstone| tombstone.id)).await?;
+        let ids: Vec<_> = removed.iter().map(|tombstone| tombstone.id).collect();
+        search::forget(transaction, owner, &ids).await?;
+        remove(transaction, owner, ids).await?;
         tombstones::save(transaction, owner, removed).await?;
     }
     Ok((emptied.len() + expired.len(), full || cut))

@@ -6,6 +6,7 @@ mod m20261124_000002_keep_trashes_apart;
 mod m20261124_000003_keep_revisions;
 mod m20261124_000004_create_tags;
 mod m20261124_000005_order_changes;
+mod m20261124_000006_index_terms;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000003_keep_revisions::Migration),
             Box::new(m20261124_000004_create_tags::Migration),
             Box::new(m20261124_000005_order_changes::Migration),
+            Box::new(m20261124_000006_index_terms::Migration),
         ]
     }
 }

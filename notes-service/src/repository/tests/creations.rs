@@ -29,7 +29,7 @@ impl Fixture {
 
     /// Makes exactly this batch.
     async fn batch(&self, commands: Vec<(Subject, CreateNote)>) -> Vec<Creation> {
-        let commands = commands.into_iter().map(|(owner, note)| CreateCommand { owner: owner.as_uuid(), note });
+        let commands = commands.into_iter().map(|(owner, note)| CreateCommand::new(owner.as_uuid(), note));
         let creations = create_all(&self.repository.database, &Coming::of(commands.collect::<Vec<_>>())).await;
         creations.into_iter().map(|creation| creation.expect("the store works")).collect()
     }
@@ -130,7 +130,7 @@ async fn a_row_that_the_store_refuses_fails_alone() {
     let alice = somebody();
     let impossible = NoteFields { title: Title::stored("x".repeat(301)), ..NoteFields::default() };
     let commands = [titled("a"), impossible, titled("b")]
-        .map(|fields| CreateCommand { owner: alice.as_uuid(), note: fixture.command(fields) });
+        .map(|fields| CreateCommand::new(alice.as_uuid(), fixture.command(fields)));
     let creations = create_all(&fixture.repository.database, &Coming::of(commands)).await;
     assert_eq!(creations.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
     let state = fixture.state(alice).await.expect("alice wrote");

@@ -122,3 +122,24 @@ async fn notes_from_before_the_trashes_were_numbered_are_where_they_were() {
     let state = fixture.state(alice).await.expect("alice wrote");
     assert_eq!((state.note_count, state.bytes, state.deleted_note_count, state.deleted_bytes), (1, 4, 0, 0));
 }
+
+#[tokio::test]
+async fn notes_from_before_there_was_an_index_are_added_to_it_in_the_background() {
+    let store = Store::fresh().await;
+    let (alice, ids) = (somebody(), [Uuid::now_v7(), Uuid::now_v7()]);
+    let old = Database::open::<FirstStep>(&store.config()).await.expect("the store opens");
+    old.ready().await;
+    fill(&old, alice.as_uuid(), ids).await;
+    old.close().await;
+
+    let fixture = Fixture::on(store).await;
+    let new = fixture.create(alice, written("ab")).await;
+    assert_eq!(fixture.finds(alice, "ab").await, [new.id], "only what was written since");
+    fixture.purge(Duration::ZERO, 10).await;
+    assert_eq!(fixture.finds(alice, "ab").await, [new.id, NoteId::from_uuid(ids[0])]);
+    assert_eq!(fixture.finds(alice, "title:\u{e9}").await, [NoteId::from_uuid(ids[0])]);
+    assert_eq!(fixture.index_rows(alice).await[3], 0, "nothing is left to be done");
+    let changed = done(fixture.update(alice, NoteId::from_uuid(ids[0]), content("another"), None).await);
+    assert_eq!(fixture.finds(alice, "another").await, [changed.id]);
+    assert_eq!(fixture.finds(alice, "ab").await, [new.id]);
+}

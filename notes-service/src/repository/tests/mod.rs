@@ -7,6 +7,7 @@ mod lists;
 mod migrations;
 mod plans;
 mod revisions;
+mod search;
 mod sync;
 mod tag_plans;
 mod tags;

@@ -7,9 +7,10 @@ use sea_orm::{ConnectionTrait as _, Statement, StatementBuilder};
 
 use super::super::purge::{Forgetful, Purge};
 use super::super::{
-    changes, find_all, history, notes, owner_state as states, owners, page, purge, revisions, tombstones,
+    changes, find_all, history, notes, owner_state as states, owners, page, purge, revisions, search, tombstones,
 };
 use super::*;
+use crate::domain::search::Lookup;
 use crate::domain::{
     ChangesQuery, Order, PAGE_BYTES, PageQuery, PageSize, Position, RevisionId, RevisionQuery, SortField, SortValue,
     SyncPoint, TagId, TitleKey, View,
@@ -182,6 +183,52 @@ async fn several_notes_are_found_by_their_keys_in_one_partition() {
             Engine::Postgres => {
                 assert_eq!(partitions(&plan, table).len(), 1, "{plan}");
                 assert!(!plan.contains("Seq Scan"), "{plan}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_search_reads_ranges_of_the_index_of_one_owner_in_one_partition() {
+    let fixture = Fixture::fresh().await;
+    let alice = fixture.owner_of_many().await.as_uuid();
+    let lookup = |term: &str, prefix| Lookup { term: term.to_owned(), prefix };
+    let lookups = [lookup("milk", false), lookup("eg", true)];
+    // So few that reading the whole partition, which is small here, would be the worse plan.
+    let seqs = [100, 500, 900];
+    let statements = [
+        (search::newest_entries(alice, 500, 32), vec!["search_recent USING PRIMARY KEY (owner_id=? AND change_seq<?)"]),
+        (search::oldest_entries(alice), vec!["search_recent USING PRIMARY KEY (owner_id=?)"]),
+        (
+            search::newest_segments(alice, 500, 2, &lookups),
+            vec![
+                "search_segments USING PRIMARY KEY (owner_id=?)",
+                "search_blocks_1 (owner_id=? AND last_seq=? AND first_term<?)",
+                "search_blocks_1 (owner_id=? AND last_seq=? AND first_term>? AND first_term<?)",
+            ],
+        ),
+        (
+            search::notes_by_changes(alice, true, &seqs),
+            vec!["notes_by_change (owner_id=? AND change_seq=?)", "(owner_id=? AND note_id=?)"],
+        ),
+        (
+            search::notes_by_changes(alice, true, &seqs[..1]),
+            vec!["notes_by_change (owner_id=? AND change_seq=?)", "(owner_id=? AND note_id=?)"],
+        ),
+    ];
+    for (statement, places) in statements {
+        let plan = fixture.plan(statement).await;
+        match fixture.repository.database.engine() {
+            Engine::Sqlite => {
+                assert!(places.iter().all(|place| plan.contains(place)), "{plan}");
+                let scanned = ["SCAN notes", "SCAN note_bodies", "SCAN search_"];
+                assert!(!scanned.iter().any(|table| plan.contains(table)), "{plan}");
+            }
+            Engine::Postgres => {
+                for table in ["notes_", "note_bodies_", "search_recent_", "search_segments_", "search_blocks_"] {
+                    assert!(partitions(&plan, table).len() <= 1, "{plan}");
+                }
+                assert!(!plan.contains("Seq Scan on notes"), "{plan}");
             }
         }
     }

@@ -29,7 +29,7 @@ impl Fixture {
         self.repository.for_owner(owner).change_tag(id, decide).await.expect("the store works")
     }
 
-    async fn delete_tag(&self, owner: Subject, id: TagId) -> TagDeleted<Refusal> {
+    pub(super) async fn delete_tag(&self, owner: Subject, id: TagId) -> TagDeleted<Refusal> {
         let now = self.now();
         let deletion = TagDeletion { id, now, remembered: now + RETENTION };
         self.repository.for_owner(owner).delete_tag(deletion, |_| None).await.expect("the store works")

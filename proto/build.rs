@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "access/v1/access.proto",
     "auth/internal/v1/trust_service.proto",
     "auth/v1/account.proto",
@@ -18,6 +18,7 @@ const FILES: [&str; 13] = [
     "notes/v1/note.proto",
     "notes/v1/notes_service.proto",
     "notes/v1/revision.proto",
+    "notes/v1/search.proto",
     "notes/v1/sync.proto",
     "notes/v1/tag.proto",
     "notes/v1/tag_service.proto",

@@ -16,13 +16,14 @@ const NOTES: &str = "/notes.v1.NotesService/";
 const TAGS: &str = "/notes.v1.TagService/";
 
 /// The methods that take no name of a note, with the reason why nothing of another owner can be named there.
-const NAMELESS: [(&str, &str); 7] = [
+const NAMELESS: [(&str, &str); 8] = [
     ("/notes.v1.NotesService/BatchCreateNotes", "as CreateNote"),
     ("/notes.v1.NotesService/CreateNote", "note_id is a new name inside the caller's own notes"),
     ("/notes.v1.NotesService/EmptyTrash", "empties the caller's own trash"),
     ("/notes.v1.NotesService/GetUsage", "counts the caller's own"),
     ("/notes.v1.NotesService/ListNoteChanges", "as ListNotes; sync tokens are bound to their owner"),
     ("/notes.v1.NotesService/ListNotes", "lists the caller's own; page tokens are bound to their owner"),
+    ("/notes.v1.NotesService/SearchNotes", "finds the caller's own; page tokens are bound to their owner"),
     ("/notes.v1.NotesService/WatchNotes", "as ListNoteChanges"),
 ];
 

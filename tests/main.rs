@@ -14,6 +14,7 @@ mod history;
 mod lists;
 mod notes;
 mod revocation;
+mod search;
 mod sessions;
 mod sign_out;
 mod sync;

@@ -14,8 +14,9 @@ use proto::notes::v1::{
     CreateTagRequest, DeleteNoteRequest, DeleteTagRequest, EmptyTrashRequest, ExpungeNoteRequest, GetNoteRequest,
     GetNoteRevisionRequest, GetTagRequest, GetUsageRequest, ListNoteChangesRequest, ListNoteChangesResponse,
     ListNoteRevisionsRequest, ListNoteRevisionsResponse, ListNotesRequest, ListNotesResponse, ListTagsRequest,
-    ListTagsResponse, Note, NoteRevision, NoteView, RollbackNoteRequest, Tag, UndeleteNoteRequest, UpdateNoteRequest,
-    UpdateTagRequest, Usage, WatchNotesRequest, WatchNotesResponse,
+    ListTagsResponse, Note, NoteRevision, NoteView, RollbackNoteRequest, SearchNotesRequest, SearchNotesResponse,
+    SearchResult, Tag, UndeleteNoteRequest, UpdateNoteRequest, UpdateTagRequest, Usage, WatchNotesRequest,
+    WatchNotesResponse,
 };
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
@@ -203,6 +204,23 @@ impl Person {
             notes.extend(page.notes);
             if page.next_page_token.is_empty() {
                 return notes;
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    pub async fn search(&self, request: SearchNotesRequest) -> Answer<SearchNotesResponse> {
+        self.notes.clone().search_notes(self.signed(request)).await.map(tonic::Response::into_inner)
+    }
+
+    /// Everything that pages of `request` lead to, in its order.
+    pub async fn search_all(&self, mut request: SearchNotesRequest) -> Vec<SearchResult> {
+        let mut results = Vec::new();
+        loop {
+            let page = self.search(request.clone()).await.expect("a page");
+            results.extend(page.results);
+            if page.next_page_token.is_empty() {
+                return results;
             }
             request.page_token = page.next_page_token;
         }

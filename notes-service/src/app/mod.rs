@@ -14,6 +14,7 @@ mod list_revisions;
 mod list_tags;
 mod purge;
 mod roll_back_note;
+mod search_notes;
 #[cfg(test)]
 mod tests;
 mod undelete_note;
@@ -41,6 +42,7 @@ pub use list_revisions::{ListRevisions, RevisionsPage};
 pub use list_tags::TagsPage;
 pub use purge::PurgePace;
 pub use roll_back_note::RollBackNote;
+pub use search_notes::FoundPage;
 pub use update_note::{UpdateNote, Writer};
 pub use update_tag::UpdateTag;
 pub use watch_notes::{GoingAway, WATCH_BATCH_BYTES, WATCH_BATCH_CHANGES, WatchEvent, WatchLimits, WatchNotes};

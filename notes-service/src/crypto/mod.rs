@@ -3,6 +3,7 @@
 mod page_token;
 mod page_token_secret;
 mod revision_page_token;
+mod search_page_token;
 mod sync_token;
 mod tag_page_token;
 mod token_keys;

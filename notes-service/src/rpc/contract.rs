@@ -5,6 +5,9 @@ use crate::config::{
     CHECKPOINT_INTERVAL_MAX, PAGE_TOKEN_LIFETIME, REQUEST_BYTES, REQUEST_MEMORY, REVISION_COALESCE, REVISION_RETENTION,
     REVISIONS_MAX, REVISIONS_MIN, TOMBSTONE_RETENTION, TRASH_RETENTION, WATCH_STREAMS,
 };
+use crate::domain::search::{
+    QUERY_CODE_POINTS_MAX, RANKED_MAX, SEARCH_PAGE_SIZE_DEFAULT, SEARCH_PAGE_SIZE_MAX, TERMS_MAX,
+};
 use crate::domain::{
     BATCH_SIZE_MAX, CHANGES_PAGE_SIZE_DEFAULT, CHANGES_PAGE_SIZE_MAX, CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX,
     Color, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, REVISION_PAGE_SIZE_DEFAULT, REVISION_PAGE_SIZE_MAX,
@@ -14,6 +17,7 @@ use crate::domain::{
 use crate::repository::UNTAGGED_AT_ONCE;
 
 const NOTE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/note.proto"));
+const SEARCH: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/search.proto"));
 const SERVICE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/notes_service.proto"));
 
 const SYNC: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/notes/v1/sync.proto"));
@@ -83,6 +87,17 @@ fn the_limits_of_tags_in_the_contract_are_those_of_the_code() {
     let (default, max) = (TAG_PAGE_SIZE_DEFAULT, grouped(TAG_PAGE_SIZE_MAX.into()));
     check(TAG_SERVICE, &format!("0 means {default}, more than {max} means {max}, negative is refused"));
     check(TAG_SERVICE, "Good for three days");
+}
+
+#[test]
+fn the_limits_of_a_search_are_those_of_the_code() {
+    check(SEARCH, &format!("1 to {QUERY_CODE_POINTS_MAX} code points after NFC"));
+    let (default, max) = (SEARCH_PAGE_SIZE_DEFAULT, SEARCH_PAGE_SIZE_MAX);
+    check(SEARCH, &format!("0 means {default}, more than {max} means {max}, negative is refused"));
+    check(SEARCH, &format!("Up to {SNIPPET_CODE_POINTS} code points of the content"));
+    check(SEARCH, &format!("the {} that changed last are ranked", grouped(RANKED_MAX)));
+    check(SEARCH, "Good for three days");
+    check(SERVICE, &format!("at most {} different words", grouped(TERMS_MAX)));
 }
 
 #[test]

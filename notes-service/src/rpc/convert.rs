@@ -3,6 +3,7 @@
 
 mod batch;
 mod revisions;
+mod search;
 mod sync;
 mod tags;
 
@@ -13,6 +14,7 @@ use runtime::status::FieldViolation;
 
 pub(super) use self::batch::{batch_create_notes, batch_delete_notes, batch_get_notes, batch_update_notes};
 pub(super) use self::revisions::{get_note_revision, list_note_revisions, rollback_note};
+pub(super) use self::search::search_notes;
 pub(super) use self::sync::{list_note_changes, watch_notes};
 pub(super) use self::tags::{create_tag, delete_tag, get_tag, list_tags, tag_name, update_tag};
 use super::status::Malformed;

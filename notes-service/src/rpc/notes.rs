@@ -187,4 +187,15 @@ impl NotesService for Notes {
         let note = self.0.roll_back_note(writer, roll_back).await?;
         Ok(Response::new(note.into()))
     }
+
+    async fn search_notes(
+        &self,
+        request: Request<wire::SearchNotesRequest>,
+    ) -> Result<Response<wire::SearchNotesResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let query = convert::search_notes(&request)?;
+        let page = self.0.search_notes(caller, query, &request.page_token).await?;
+        Ok(Response::new(page.into()))
+    }
 }

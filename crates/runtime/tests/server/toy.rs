@@ -18,7 +18,8 @@ use proto::notes::v1::{
     DeleteNoteRequest, EmptyTrashRequest, EmptyTrashResponse, ExpungeNoteRequest, GetNoteRequest,
     GetNoteRevisionRequest, GetUsageRequest, ListNoteChangesRequest, ListNoteChangesResponse, ListNoteRevisionsRequest,
     ListNoteRevisionsResponse, ListNotesRequest, ListNotesResponse, Note, NoteRevision, RollbackNoteRequest,
-    UndeleteNoteRequest, UpdateNoteRequest, Usage, WatchNotesRequest, WatchNotesResponse,
+    SearchNotesRequest, SearchNotesResponse, UndeleteNoteRequest, UpdateNoteRequest, Usage, WatchNotesRequest,
+    WatchNotesResponse,
 };
 use runtime::config::Reader;
 use runtime::server::{Check, PeerAddress, Server, ServerConfig, Services};
@@ -304,5 +305,12 @@ impl NotesService for Behaviours {
 
     async fn list_notes(&self, _request: Request<ListNotesRequest>) -> Result<Response<ListNotesResponse>, Status> {
         Ok(Response::new(ListNotesResponse { next_page_token: "read".to_owned(), ..Default::default() }))
+    }
+
+    async fn search_notes(
+        &self,
+        _request: Request<SearchNotesRequest>,
+    ) -> Result<Response<SearchNotesResponse>, Status> {
+        Ok(Response::new(SearchNotesResponse::default()))
     }
 }

@@ -77,7 +77,7 @@ async fn what_was_found_is_shown_in_code_points() {
     assert_eq!((note.content.as_str(), note.content_bytes > 0), ("", true));
     assert_eq!(marked(&note.title, title_highlights), ["Needle"]);
     assert_eq!(marked(excerpt, excerpt_highlights), ["needle", "NEEDLE", "東京"]);
-    assert!(excerpt.chars().count() <= 200 && excerpt.starts_with('é'), "around what was found first");
+    assert!(excerpt.chars().count() <= 200 && !excerpt.contains('🦀'), "around what was found first");
 }
 
 #[tokio::test]

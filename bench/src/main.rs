@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run --release --package bench            # some minutes, after a release build of every program
 //! cargo run --release --package bench -- --quick # rough figures
+//! cargo run --release --package bench -- large   # a million notes, and what the notes service does on them
 //! cargo run --release --package bench -- simulate # who is signed out in a simulated week
 //! # how soon what is revoked is refused elsewhere:
 //! tests/postgres.sh run sh -c 'cargo run --release --package bench -- revocation --postgres "$TEST_POSTGRES_URL"'
@@ -15,9 +16,12 @@
 //!
 //! Begin with [`measure`] (what is compared with what); [`stage`] is everything that runs, [`load`] sends the calls, [`scene`]
 //! makes the accounts and notes, [`watch`] opens streams, [`echo`] and [`raw`] are what the services are compared with, [`program`] is the processes, [`report`] the table. [`simulate`]
-//! and [`revocation`] stand for themselves.
+//! and [`revocation`] stand for themselves, and so does [`large`], which fills a store by [`fill`].
 
 mod echo;
+mod fill;
+mod issuer;
+mod large;
 mod load;
 mod measure;
 mod program;
@@ -35,6 +39,8 @@ use std::thread;
 
 use clap::{Parser, Subcommand};
 
+use crate::fill::Filling;
+use crate::issuer::Issuer;
 use crate::measure::{FULL, QUICK};
 
 /// Why a measurement could not be made.
@@ -54,6 +60,22 @@ struct Options {
 enum Command {
     /// Serves the bare echo; the benchmark starts it by itself.
     Echo,
+    /// Fills a store of the notes service, and says how fast that went.
+    Fill {
+        /// Where: `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/NAME`.
+        #[arg(long)]
+        url: String,
+        #[command(flatten)]
+        filling: Filling,
+    },
+    /// Fills a store and measures the notes service on it.
+    Large {
+        /// Where; a SQLite file in a temporary folder otherwise.
+        #[arg(long)]
+        url: Option<String>,
+        #[command(flatten)]
+        filling: Filling,
+    },
     /// Lives through a week of many clients with lost answers, sleeping laptops and thieves: who is signed out?
     Simulate(simulate::Simulation),
     /// Measures how soon what is revoked is refused by other processes, with two of each service.
@@ -65,6 +87,10 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let done = match options.command {
         Some(Command::Echo) => runtime().and_then(|runtime| runtime.block_on(echo::main())),
+        Some(Command::Fill { url, filling }) => fill_store(&url, &filling),
+        Some(Command::Large { url, filling }) => {
+            large::everything(url.as_deref(), &filling).map(|rows| report::print(&rows))
+        }
         Some(Command::Simulate(simulation)) => {
             runtime().and_then(|runtime| runtime.block_on(simulate::run(simulation))).and_then(|tally| tally.print())
         }
@@ -78,6 +104,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Fills a store and prints how fast that went.
+fn fill_store(url: &str, filling: &Filling) -> Result<(), Failure> {
+    let issuer = Issuer::new()?;
+    let filled = runtime()?.block_on(fill::fill(url, &issuer, filling))?;
+    report::print(&[fill::row(&filled)]);
+    Ok(())
 }
 
 /// A runtime like the one that the services run on: a worker per core.

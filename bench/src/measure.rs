@@ -193,7 +193,7 @@ fn restart(stage: &mut Stage, size: &Size) -> Result<Vec<Row>, Failure> {
     ])
 }
 
-fn describe(run: &Run) -> String {
+pub(crate) fn describe(run: &Run) -> String {
     let Run { outcome, processor } = run;
     format!(
         "{:.0}/s, p50 {:.2} ms, p99 {:.2} ms, {:.0} us of processor, {} bytes",
@@ -206,7 +206,7 @@ fn describe(run: &Run) -> String {
 }
 
 /// The one in the middle.
-fn median(mut series: Vec<(f64, String)>) -> (f64, String) {
+pub(crate) fn median(mut series: Vec<(f64, String)>) -> (f64, String) {
     series.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     series.swap_remove(series.len() / 2)
 }

@@ -8,7 +8,7 @@ use prost_types::Timestamp;
 use proto::auth::v1::auth_service_client::AuthServiceClient;
 use proto::auth::v1::{LoginRequest, RefreshTokenRequest, RefreshTokenResponse, RegisterRequest};
 use proto::notes::v1::notes_service_client::NotesServiceClient;
-use proto::notes::v1::{CreateNoteRequest, GetNoteRequest, ListNotesRequest, Note};
+use proto::notes::v1::{CreateNoteRequest, GetNoteRequest, ListNotesRequest, Note, SearchNotesRequest, SearchOrder};
 use tonic::Request;
 use tonic::transport::Channel;
 
@@ -40,6 +40,12 @@ pub(crate) struct Person {
 }
 
 impl Person {
+    /// Somebody with this token and these notes, and no account.
+    pub(crate) fn with_token(token: &str, notes: Vec<String>) -> Self {
+        let authorization = format!("Bearer {token}").parse().expect("a token is ASCII");
+        Self { email: String::new(), authorization, refresh_token: String::new(), notes }
+    }
+
     /// A call of GetNote for one of this person's notes, another one for each `index`.
     pub(crate) fn get_note(&self, index: usize) -> Call {
         let name = self.notes[index % self.notes.len()].clone();
@@ -48,7 +54,19 @@ impl Person {
 
     /// A call of ListNotes for the page that this token leads to, the first one if it is empty.
     pub(crate) fn list_notes(&self, page_token: &str) -> Call {
-        let request = ListNotesRequest { page_size: PAGE, page_token: page_token.to_owned(), ..Default::default() };
+        self.list_page(PAGE, page_token)
+    }
+
+    /// A call of ListNotes for a page of this size.
+    pub(crate) fn list_page(&self, page_size: i32, page_token: &str) -> Call {
+        let request = ListNotesRequest { page_size, page_token: page_token.to_owned(), ..Default::default() };
+        Call::new(Some(self.authorization.clone()), &request)
+    }
+
+    /// A call of SearchNotes for the newest notes.
+    pub(crate) fn search_newest(&self, query: &str) -> Call {
+        let order = SearchOrder::UpdateTime.into();
+        let request = SearchNotesRequest { query: query.to_owned(), order, page_size: PAGE, ..Default::default() };
         Call::new(Some(self.authorization.clone()), &request)
     }
 

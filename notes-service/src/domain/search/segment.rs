@@ -119,7 +119,7 @@ impl Segment {
 
     /// How many notes it has.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub const fn note_count(&self) -> usize {
         self.sequence.len()
     }
 
@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn found(segment: &Segment, lookup: &Lookup) -> Vec<(i64, u8)> {
-        let mut hits = vec![0; segment.len()];
+        let mut hits = vec![0; segment.note_count()];
         segment.blocks.iter().for_each(|block| look_up(&block.data, lookup, &mut hits));
         segment.sequence.iter().copied().zip(hits).filter(|(_, marks)| *marks != 0).collect()
     }
@@ -244,7 +244,7 @@ mod tests {
         assert!(segment.blocks.iter().all(|block| block.data.len() < BLOCK_BYTES * 2));
         for lookup in lookups().filter(|lookup| !lookup.prefix) {
             let place = segment.blocks.iter().rposition(|block| block.first_term.as_slice() <= lookup.term.as_bytes());
-            let mut hits = vec![0; segment.len()];
+            let mut hits = vec![0; segment.note_count()];
             look_up(&segment.blocks[place.unwrap()].data, &lookup, &mut hits);
             assert_eq!(hits.iter().filter(|marks| **marks != 0).count(), found(&segment, &lookup).len());
         }
@@ -262,7 +262,7 @@ mod tests {
         }
         let merged = builder.build().unwrap();
         let kept: Vec<_> = all.into_iter().filter(|(seq, _)| keep(*seq)).collect();
-        assert_eq!((merged.len(), merged.first_seq()), (kept.len(), kept[0].0));
+        assert_eq!((merged.note_count(), merged.first_seq()), (kept.len(), kept[0].0));
         for lookup in lookups() {
             assert_eq!(found(&merged, &lookup), expected(&kept, &lookup), "{}", lookup.term);
         }

@@ -107,7 +107,7 @@ pub(super) async fn store(transaction: &impl ConnectionTrait, owner: Uuid, segme
             owner.into(),
             last_seq.into(),
             segment.first_seq().into(),
-            i64::try_from(segment.len()).expect("few").into(),
+            i64::try_from(segment.note_count()).expect("few").into(),
             false.into(),
             segment.sequence().into(),
         ])

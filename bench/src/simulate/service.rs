@@ -112,6 +112,8 @@ impl Service {
         match AccountServiceClient::new(self.channel.clone()).get_account(request).await {
             Ok(_) => Ok(true),
             Err(status) if status.code() == Code::Unauthenticated => Ok(false),
+            // The service has replaced the connection: the call is not missed.
+            Err(status) if is_broken(&status) => Ok(true),
             Err(status) => Err(status.into()),
         }
     }
@@ -129,7 +131,15 @@ impl Pair {
     }
 }
 
+/// Whether the connection broke under the call, as connections do that the service finds old enough.
+fn is_broken(status: &Status) -> bool {
+    std::error::Error::source(status).is_some_and(|source| source.is::<tonic::transport::Error>())
+}
+
 fn refusal(status: &Status) -> Result<Refusal, Failure> {
+    if is_broken(status) {
+        return Ok(Refusal::Transient("broken connection".to_owned()));
+    }
     let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
     match status.code() {
         Code::Unauthenticated => Ok(Refusal::SignedOut(reason)),

@@ -1,7 +1,7 @@
 //! The operator's command line. It opens the store by the settings of the service, also beside a running one, and needs no
 //! other way in: whoever may read the store and its secrets may do all of this anyway.
 //!
-//! One file per group of verbs. Each yields a [`Table`], which is printed for people or, with `--json`, for programs.
+//! One file per group of verbs. Each yields a table, which is printed for people or, with `--json`, for programs.
 
 mod accounts;
 mod audit;

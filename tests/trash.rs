@@ -146,8 +146,14 @@ async fn usage_counts_what_is_kept_and_what_lies_in_the_trash() {
     ];
     let stack = Stack::start_with(&[], &settings).await;
     let (alice, bob) = (stack.register("alice").await, stack.register("bob").await);
-    let nothing =
-        Usage { name: "usage".into(), note_limit: 9, byte_limit: 1_000, revision_byte_limit: 500, ..Usage::default() };
+    let nothing = Usage {
+        name: "usage".into(),
+        note_limit: 9,
+        byte_limit: 1_000,
+        revision_byte_limit: 500,
+        tag_limit: 2_000,
+        ..Usage::default()
+    };
     assert_eq!(alice.usage().await.expect("told"), nothing);
 
     let live = alice.write("é", "1234").await;

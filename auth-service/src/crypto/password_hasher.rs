@@ -166,6 +166,15 @@ impl PasswordHasher {
     }
 }
 
+#[cfg(test)]
+impl PasswordHasher {
+    /// Takes every place that is free, until what is returned is dropped.
+    pub(crate) fn take_places(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let free = u32::try_from(self.places.available_permits()).expect("few places");
+        Arc::clone(&self.places).try_acquire_many_owned(free).expect("they are free")
+    }
+}
+
 impl fmt::Debug for PasswordHasher {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("PasswordHasher").field("params", self.argon2.params()).finish_non_exhaustive()

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::FutureExt as _;
-use futures_util::future::maybe_done;
-
 use super::super::Audit;
 use super::super::testing::AUDIT;
 use super::*;
@@ -19,29 +16,15 @@ async fn of(fixture: &Fixture, event: &str) -> Vec<AuditRecord> {
     records(fixture, &AuditFilter { event: Some(event.to_owned()), ..AuditFilter::default() }).await
 }
 
-/// Takes both places for passwords, the one to be looked at and the one to wait, until what is returned is dropped: a
-/// verification that is not polled goes on only when it has a thread already.
-async fn fill_the_queue(fixture: &Fixture) -> [impl Future + '_; 2] {
-    let begin = || {
-        let password = PresentedPassword::parse(PASSWORD).expect("possible");
-        let mut verification = Box::pin(maybe_done(fixture.app.hasher.verify(password, None)));
-        let _ = verification.as_mut().now_or_never();
-        verification
-    };
-    let (with_a_thread, next) = (begin(), begin());
-    with_a_thread.await;
-    [next, begin()]
-}
-
 #[tokio::test]
 async fn an_event_of_every_name_is_kept() {
     let fixture = Fixture::with(HashingSettings { permits: 1, queue: 1, ..CHEAP }).await;
     let now = || fixture.clock.clock().now();
     let alice = fixture.alice().await;
     let _ = fixture.login("alice@example.com", "a loud teapot!").await;
-    let waiting = fill_the_queue(&fixture).await;
+    let places = fixture.app.hasher.take_places();
     let _ = fixture.login("nobody@example.com", PASSWORD).await;
-    drop(waiting);
+    drop(places);
 
     let second = fixture.refresh(&alice.tokens).await.expect("rotated");
     fixture.clock.advance(2 * GRACE);

@@ -211,6 +211,10 @@ impl Session {
 
     async fn expunge(&mut self) {
         let Some(id) = self.any_id() else { return };
+        let deletion = DeleteNote { id, etag: None, allow_missing: false };
+        if let Ok(Some(note)) = self.app.delete_note(self.writer.owner, deletion).await {
+            self.acknowledge(note);
+        }
         if self.app.expunge_note(self.writer.owner, id).await.is_ok() {
             self.told.removals += 1;
         }
@@ -310,7 +314,7 @@ async fn each_acknowledged_text_is_the_head_or_a_revision_whoever_writes_at_the_
     let purged = service.app.purge(3).await.expect("the store works");
 
     let (mut changes, mut numbered) = (i64::try_from(purged).expect("few"), 0);
-    let (mut kept, mut drafts, mut gone) = (0, 0, 0);
+    let (mut kept, mut gone) = (0, 0);
     for (owner, told) in told {
         let notes = everything(&service.app, owner).await;
         for (id, text) in told.iter().flat_map(|told| &told.texts) {
@@ -323,7 +327,6 @@ async fn each_acknowledged_text_is_the_head_or_a_revision_whoever_writes_at_the_
                 kept += 1;
             } else {
                 assert!(told.iter().any(|told| told.own_drafts.contains(text)), "{text} is lost");
-                drafts += 1;
             }
         }
         check_counters(&service.app, owner, &notes).await;
@@ -341,5 +344,5 @@ async fn each_acknowledged_text_is_the_head_or_a_revision_whoever_writes_at_the_
         numbered += service.app.notes().for_owner(owner).state().await.unwrap().expect("they wrote").change_seq;
     }
     assert_eq!(numbered, changes, "one number per change: none is left out, none stands for two");
-    assert!(kept > 50 && drafts > 0 && gone > 0, "the dice did all of it: {kept} {drafts} {gone}");
+    assert!(kept > 50 && gone > 0, "the dice did all of it: {kept} {gone}");
 }

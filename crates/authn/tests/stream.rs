@@ -302,9 +302,11 @@ async fn a_restart_while_the_server_is_away_begins_with_the_snapshot_that_was_ke
     assert_eq!(second.trust.status().snapshots, 1, "it goes on where the first was");
     drop(second);
 
-    std::fs::write(&file, "rubbish").expect("written");
+    // Another file, for the second may still be writing to its own.
+    let damaged = folder.path().join("damaged");
+    std::fs::write(&damaged, "rubbish").expect("written");
     server.pause();
-    let third = Follower::with(kept);
+    let third = Follower::with(StreamConfig { snapshot_file: Some(damaged), ..kept });
     assert!(!third.verifier.is_ready(), "what is damaged is not used");
     server.resume();
     third.when(|status| status.is_live).await;

@@ -8,6 +8,7 @@ mod migrations;
 mod plans;
 mod revisions;
 mod search;
+mod search_and_reading;
 mod sync;
 mod tag_plans;
 mod tags;

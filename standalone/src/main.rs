@@ -102,11 +102,6 @@ fn address<S: Service>(service: &S, listener: &str) -> SocketAddr {
     listeners.iter().find(|(name, _)| *name == listener).expect("each service has this listener").1
 }
 
-/// Calls are answered by other threads than those that read from the store, so most of what is allocated is freed by
-/// another thread: this allocator is made for that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     runtime::command::main::<Standalone>()
 }

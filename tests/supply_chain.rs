@@ -9,7 +9,8 @@ use std::process::Command;
 use toml::{Table, Value};
 
 /// Crates that are never compiled into this workspace, and why.
-const BANNED: [(&str, &str); 9] = [
+const BANNED: [(&str, &str); 10] = [
+    ("mimalloc", "with it an idle service has more than its 40 MB in use"),
     ("native-tls", "rustls does TLS"),
     ("openssl", "aws-lc-rs and rustls do the cryptography"),
     ("openssl-sys", "aws-lc-rs and rustls do the cryptography"),

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -300,7 +300,7 @@ impl Batch {
         note::Entity::insert_many(self.notes).exec_without_returning(transaction).await?;
         note_body::Entity::insert_many(self.bodies).exec_without_returning(transaction).await?;
         if !self.note_tags.is_empty() {
-            note_tag::Entity::insert_many(self.note_tags).exec_without_returning(transaction).await?;
+            note_tags::insert(transaction, self.note_tags).await?;
             for (owner, counts) in &self.tag_counts {
                 tags::count(transaction, *owner, counts).await?;
             }
@@ -359,10 +359,11 @@ async fn known_tags(
     commands: &[CreateCommand],
 ) -> Result<HashSet<(Uuid, TagId)>, DbErr> {
     use tag::Column::{OwnerId, TagId as Id};
-    let tagged = commands.iter().filter(|command| !command.note.fields.tags.is_empty()).map(|command| {
-        let tags = command.note.fields.tags.iter().map(|tag| tag.as_uuid());
-        OwnerId.eq(command.owner).and(Id.is_in(tags))
-    });
+    let mut wanted: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+    for command in commands.iter().filter(|command| !command.note.fields.tags.is_empty()) {
+        wanted.entry(command.owner).or_default().extend(command.note.fields.tags.iter().map(|tag| tag.as_uuid()));
+    }
+    let tagged = wanted.into_iter().map(|(owner, tags)| OwnerId.eq(owner).and(Id.is_in(tags)));
     let Some(any) = any_of(tagged) else { return Ok(HashSet::new()) };
     let select = tag::Entity::find().select_only().columns([OwnerId, Id]).filter(any);
     let known: Vec<(Uuid, Uuid)> = select.into_tuple().all(transaction).await?;

@@ -13,6 +13,9 @@ use super::rows::{self, Column};
 use super::{notes, tags};
 use crate::domain::{Note, OwnerState, TagId, TitleKey};
 
+/// Most rows of one statement.
+const ROWS_AT_ONCE: usize = 1_000;
+
 /// A note is to have tags that its owner does not have; whether somebody else has makes no difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownTags(
@@ -38,6 +41,15 @@ pub(super) fn to_rows(owner: Uuid, note: &Note, state: &OwnerState, tags: &[TagI
         title_key: Set(title_key.as_bytes().to_vec()),
     });
     rows.collect()
+}
+
+/// Stores rows, however many: a hundred notes of fifty tags have more values than one statement of SQLite takes.
+pub(super) async fn insert(connection: &impl ConnectionTrait, rows: Vec<ActiveModel>) -> Result<(), DbErr> {
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        Entity::insert_many(rows.by_ref().take(ROWS_AT_ONCE)).exec_without_returning(connection).await?;
+    }
+    Ok(())
 }
 
 /// Refuses tags of a note that are not among the `known` ones.
@@ -76,7 +88,7 @@ pub(super) async fn follow(
         move_rows(connection, owner, before, after, state).await?;
     }
     if !new.is_empty() {
-        Entity::insert_many(to_rows(owner, after, state, &new)).exec_without_returning(connection).await?;
+        insert(connection, to_rows(owner, after, state, &new)).await?;
     }
     let mut differences = BTreeMap::new();
     for (tags, difference) in [(counted(before), -1), (counted(after), 1)] {

@@ -3,8 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use proto::notes::v1::{CreateNoteRequest, DeleteNoteRequest, ListNotesRequest, Note, NoteView, UpdateNoteRequest};
+use bytes::Bytes;
+use prost::Message;
+use proto::notes::v1::{
+    CreateNoteRequest, DeleteNoteRequest, ListNoteChangesRequest, ListNoteChangesResponse, ListNotesRequest,
+    ListNotesResponse, Note, NoteView, UpdateNoteRequest, note_change,
+};
 
+use crate::harness::actor::Person;
 use crate::harness::assert::assert_refused;
 use crate::harness::raw;
 use crate::harness::stack::Stack;
@@ -169,16 +175,64 @@ async fn a_page_of_large_notes_stays_below_what_clients_accept() {
         expected.insert(alice.create(request).await.expect("created").name);
     }
     let request = ListNotesRequest { view: NoteView::Full.into(), ..page_of(1_000) };
-    use prost::Message as _;
-    let body = raw::grpc(
-        stack.notes.address(),
-        "/notes.v1.NotesService/ListNotes",
-        Some(&alice.tokens.access_token),
-        &request.encode_to_vec(),
-    )
-    .await
-    .body;
+    let body = bytes_of(&stack, &alice, "ListNotes", &request).await;
     assert!(body.len() < 4 << 20, "{} bytes", body.len());
     let names: BTreeSet<_> = alice.list_all(request).await.into_iter().map(|note| note.name).collect();
     assert_eq!(names, expected);
+}
+
+#[tokio::test]
+async fn a_page_of_notes_with_many_tags_and_long_titles_stays_below_what_clients_accept() {
+    let stack = Stack::start().await;
+    let alice = stack.register("alice").await;
+    let mut tags = Vec::new();
+    for n in 0..50 {
+        tags.push(alice.tag(&n.to_string()).await.expect("made").name);
+    }
+    let note = Note { title: "🦀".repeat(300), content: "🦀".repeat(200), tags, archived: true, ..Note::default() };
+    let create = CreateNoteRequest { note: Some(note), ..Default::default() };
+    let mut expected = BTreeSet::new();
+    for _ in 0..10 {
+        let made = alice.batch_create(vec![create.clone(); 100], NoteView::Basic).await.expect("a hundred");
+        expected.extend(made.into_iter().map(|note| note.name));
+    }
+    const MOST: usize = 15 << 18; // 3.75 MiB
+    for view in [NoteView::Basic, NoteView::Full] {
+        let (mut seen, mut request) = (Vec::new(), ListNotesRequest { view: view.into(), ..page_of(1_000) });
+        loop {
+            let answer = bytes_of(&stack, &alice, "ListNotes", &request).await;
+            assert!(answer.len() < MOST, "{} bytes", answer.len());
+            let page = ListNotesResponse::decode(&answer[5..]).expect("a page");
+            seen.extend(page.notes.into_iter().map(|note| note.name));
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            request.page_token = page.next_page_token;
+        }
+        assert_eq!((seen.len(), seen.into_iter().collect()), (1_000, expected.clone()));
+
+        let (mut seen, mut request) =
+            (Vec::new(), ListNoteChangesRequest { page_size: 1_000, view: view.into(), ..Default::default() });
+        loop {
+            let answer = bytes_of(&stack, &alice, "ListNoteChanges", &request).await;
+            assert!(answer.len() < MOST, "{} bytes", answer.len());
+            let page = ListNoteChangesResponse::decode(&answer[5..]).expect("a page");
+            seen.extend(page.changes.into_iter().filter_map(|change| match change.change {
+                Some(note_change::Change::Note(note)) => Some(note.name),
+                _ => None,
+            }));
+            if !page.more_available {
+                break;
+            }
+            request.sync_token = page.next_sync_token;
+        }
+        assert_eq!((seen.len(), seen.into_iter().collect()), (1_000, expected.clone()));
+    }
+}
+
+/// The bytes of an answer with the five before it.
+async fn bytes_of(stack: &Stack, person: &Person, method: &str, request: &impl Message) -> Bytes {
+    let path = format!("/notes.v1.NotesService/{method}");
+    let token = Some(person.tokens.access_token.as_str());
+    raw::grpc(stack.notes.address(), &path, token, &request.encode_to_vec()).await.body
 }

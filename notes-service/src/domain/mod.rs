@@ -18,8 +18,8 @@ pub use etag::Etag;
 pub use note::{Color, Note, NoteFields, NoteId, Trashed, View};
 pub use owner_state::{OwnerState, Quota, QuotaExceeded, Stamp};
 pub use page::{
-    BATCH_SIZE_MAX, NOTE_BYTES_BESIDE_CONTENT, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PageQuery,
-    PageSize, Position, SortField, SortValue, fits_an_answer,
+    BATCH_SIZE_MAX, NOTE_BYTES_BESIDE_CONTENT, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PageBudget,
+    PageQuery, PageSize, Position, SortField, SortValue, fits_an_answer,
 };
 pub use patch::{NotePatch, Update};
 pub use request::{Fingerprint, RequestId};

@@ -1,6 +1,6 @@
 use std::time::SystemTime;
 
-use super::{NoteId, TitleKey, View};
+use super::{Note, NoteId, TitleKey, View};
 
 /// Page size when the caller names none.
 pub const PAGE_SIZE_DEFAULT: u16 = 50;
@@ -17,6 +17,43 @@ pub const NOTE_BYTES_BESIDE_CONTENT: usize = 4_600;
 #[must_use]
 pub fn fits_an_answer(content_bytes: impl IntoIterator<Item = usize>) -> bool {
     content_bytes.into_iter().map(|bytes| bytes + NOTE_BYTES_BESIDE_CONTENT).sum::<usize>() <= PAGE_BYTES
+}
+
+/// What a note adds to an answer beside its texts and tags, in bytes: its name, times, etag and numbers.
+const NOTE_BYTES_BESIDE_TEXTS: usize = 256;
+/// What the name of a tag adds to an answer, in bytes.
+const TAG_NAME_BYTES: usize = 43;
+
+/// The notes of a page, as long as they fit an answer of so many bytes; the first one fits any.
+#[derive(Clone, Copy, Debug)]
+pub struct PageBudget {
+    bytes: usize,
+    spent: usize,
+}
+
+impl PageBudget {
+    /// A page of at most so many bytes, unless its first note alone has more.
+    #[must_use]
+    pub const fn of(bytes: usize) -> Self {
+        Self { bytes, spent: 0 }
+    }
+
+    /// Whether `note` fits the page after those that fitted before it.
+    pub fn fits(&mut self, note: &Note) -> bool {
+        let is_first = self.spent == 0;
+        self.spent += note.answer_bytes();
+        is_first || self.spent <= self.bytes
+    }
+}
+
+impl Note {
+    /// Upper bound of what the note, as far as it was read, adds to an answer, in bytes.
+    #[must_use]
+    pub fn answer_bytes(&self) -> usize {
+        let content = self.content.as_ref().map_or(0, |content| content.as_str().len());
+        let texts = self.title.as_str().len() + self.snippet.as_str().len() + content;
+        texts + self.tags.len() * TAG_NAME_BYTES + NOTE_BYTES_BESIDE_TEXTS
+    }
 }
 
 /// Most notes of one batch.
@@ -131,6 +168,7 @@ pub struct PageQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Content, NoteFields, TagId};
 
     #[test]
     fn an_order_is_one_of_the_closed_set() {
@@ -152,6 +190,24 @@ mod tests {
         assert!(fits_an_answer(one(PAGE_BYTES - NOTE_BYTES_BESIDE_CONTENT)));
         assert!(!fits_an_answer(one(PAGE_BYTES - NOTE_BYTES_BESIDE_CONTENT + 1)));
         assert!(fits_an_answer(std::iter::repeat_n(0, BATCH_SIZE_MAX)), "any batch without contents");
+    }
+
+    #[test]
+    fn a_page_is_full_whatever_fills_it_and_has_one_note_at_least() {
+        let note = |fields| Note::new(NoteId::from_uuid(uuid::Uuid::nil()), fields, SystemTime::UNIX_EPOCH);
+        let tags: Vec<_> = (0..50).map(|number| TagId::from_uuid(uuid::Uuid::from_u128(number))).collect();
+        let tagged = note(NoteFields { tags, ..NoteFields::default() });
+        let written =
+            note(NoteFields { content: Content::parse(&"x".repeat(2_000)).unwrap(), ..NoteFields::default() });
+        let listed = Note { content: None, ..written.clone() };
+        let check = |note: &Note, bytes, expected| {
+            let mut budget = PageBudget::of(bytes);
+            assert_eq!((0..100).take_while(|_| budget.fits(note)).count(), expected);
+        };
+        check(&tagged, 10_000, 4);
+        check(&written, 10_000, 4);
+        check(&listed, 10_000, 21);
+        check(&written, 1, 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::entity::note::{Column as Field, Entity};
 use super::notes::{COLUMNS, CONTENT, NO_TRASH, from_row};
 use super::rows::{self, Column};
 use super::{OwnedNotes, owner_state, tombstones};
-use crate::domain::{Change, ChangesQuery, NoteId, NotesDigest, OwnerState, Resumption, SyncPoint, View};
+use crate::domain::{Change, ChangesQuery, NoteId, NotesDigest, OwnerState, PageBudget, Resumption, SyncPoint, View};
 
 /// The columns after those of a note, and its content in the full view.
 const PLACE: [Column; 2] = [Column::Plain("change_seq"), Column::Plain("trash_epoch")];
@@ -106,7 +106,7 @@ async fn changed(
     let columns = columns(query.view);
     let place = columns.len() - PLACE.len();
     let mut rows = rows::fetch_all(connection, select(owner, query), &columns).await?;
-    let mut changes = Vec::with_capacity(rows.len());
+    let (mut changes, mut budget) = (Vec::with_capacity(rows.len()), PageBudget::of(query.bytes));
     for row in &mut rows {
         let (change_seq, trash) = (row.integer(place)?, row.integer(place + 1)?);
         if trash != NO_TRASH && trash < state.trash_epoch {
@@ -114,7 +114,7 @@ async fn changed(
             continue;
         }
         let note = from_row(row, query.view)?;
-        if query.view == View::Full && note.content.is_none() {
+        if query.view == View::Full && note.content.is_none() || !budget.fits(&note) {
             return Ok((changes, Some(change_seq)));
         }
         changes.push((change_seq, Change::Note(note)));

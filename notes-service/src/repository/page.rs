@@ -10,7 +10,9 @@ use super::contents::with_contents;
 use super::entity::{note, owner_state};
 use super::notes::{COLUMNS, CONTENT, NO_TRASH, from_row, in_trash, of_owner, present_trash};
 use super::rows::{self, Column, Row};
-use crate::domain::{Note, Order, PAGE_BYTES, PageQuery, Position, SortField, SortValue, SyncPoint, TitleKey, View};
+use crate::domain::{
+    Note, Order, PAGE_BYTES, PageBudget, PageQuery, Position, SortField, SortValue, SyncPoint, TitleKey, View,
+};
 
 /// The moment that a first page was read at.
 const AS_OF: [Column; 2] = [Column::Plain("as_of_epoch"), Column::Plain("as_of_seq")];
@@ -29,7 +31,7 @@ pub struct Page {
 impl OwnedNotes<'_> {
     /// Reads one page by one statement, whose cost depends on the size of the page alone: each order has an index that
     /// begins with the owner, and the place in it is found by comparing rows of values. Contents are not read in the
-    /// basic view; in the full view the page ends before they exceed 3 MiB.
+    /// basic view. The page ends before its notes exceed 3 MiB, whatever fills them.
     ///
     /// # Errors
     /// If the store fails.
@@ -48,10 +50,10 @@ async fn read(connection: &impl ConnectionTrait, owner: Uuid, query: &PageQuery)
     let size = usize::from(query.size.get());
     let as_of = rows.first().filter(|_| query.after.is_none()).map(|row| as_of(row, query.view)).transpose()?;
     let mut page = Page { notes: Vec::with_capacity(rows.len().min(size)), next: None, as_of };
-    let mut last = None;
+    let (mut last, mut budget) = (None, PageBudget::of(PAGE_BYTES));
     for row in &mut rows {
         let note = from_row(row, query.view)?;
-        let beyond_budget = query.view == View::Full && note.content.is_none();
+        let beyond_budget = query.view == View::Full && note.content.is_none() || !budget.fits(&note);
         if page.notes.len() == size || beyond_budget {
             page.next = last;
             break;

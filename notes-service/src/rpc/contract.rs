@@ -1,5 +1,8 @@
 //! The numbers in the comments of the contract are the numbers of the code.
 
+use prost::Message as _;
+use proto::notes::v1 as wire;
+
 use crate::app::{WATCH_BATCH_BYTES, WATCH_BATCH_CHANGES};
 use crate::config::{
     CHECKPOINT_INTERVAL_MAX, PAGE_TOKEN_LIFETIME, REQUEST_BYTES, REQUEST_MEMORY, REVISION_COALESCE, REVISION_RETENTION,
@@ -10,9 +13,10 @@ use crate::domain::search::{
 };
 use crate::domain::{
     BATCH_SIZE_MAX, CHANGES_PAGE_SIZE_DEFAULT, CHANGES_PAGE_SIZE_MAX, CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX,
-    Color, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, REVISION_PAGE_SIZE_DEFAULT, REVISION_PAGE_SIZE_MAX,
-    RevisionReason, SNIPPET_CODE_POINTS, TAG_NAME_CODE_POINTS_MAX, TAG_PAGE_SIZE_DEFAULT, TAG_PAGE_SIZE_MAX,
-    TAGS_PER_NOTE_MAX, TAGS_PER_OWNER_MAX, TITLE_CODE_POINTS_MAX,
+    Change, Color, Content, NOTE_BYTES_BESIDE_CONTENT, Note, NoteFields, NoteId, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT,
+    PAGE_SIZE_MAX, REVISION_PAGE_SIZE_DEFAULT, REVISION_PAGE_SIZE_MAX, RevisionReason, SNIPPET_CODE_POINTS,
+    TAG_NAME_CODE_POINTS_MAX, TAG_PAGE_SIZE_DEFAULT, TAG_PAGE_SIZE_MAX, TAGS_PER_NOTE_MAX, TAGS_PER_OWNER_MAX,
+    TITLE_CODE_POINTS_MAX, TagId, Title,
 };
 use crate::repository::UNTAGGED_AT_ONCE;
 
@@ -139,4 +143,29 @@ fn every_color_of_the_contract_is_one_of_the_domain() {
         (0..=i32::from(Color::MAX)).map(|number| (NoteColor::try_from(number).is_ok(), Color::from_number(number)));
     assert!(numbers.into_iter().all(|(known, color)| known && color.is_some()));
     assert!(NoteColor::try_from(i32::from(Color::MAX) + 1).is_err());
+}
+
+#[test]
+fn no_note_adds_more_to_an_answer_than_is_reckoned_with() {
+    let tags = (0..TAGS_PER_NOTE_MAX).map(|number| TagId::from_uuid(uuid::Uuid::from_u128(number as u128)));
+    let fields = NoteFields {
+        title: Title::parse(&"😀".repeat(TITLE_CODE_POINTS_MAX)).unwrap(),
+        content: Content::parse(&"😀".repeat(CONTENT_CODE_POINTS_MAX)).unwrap(),
+        pinned: true,
+        archived: true,
+        color: Color::from_number(Color::MAX.into()).unwrap(),
+        tags: tags.collect(),
+    };
+    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::new(253_402_300_799, 999_999_000);
+    let largest = Note::new(NoteId::from_uuid(uuid::Uuid::max()), fields, time);
+    let largest = largest.into_trash(time, std::time::Duration::ZERO);
+    let listed = Note { content: None, ..largest.clone() };
+    for note in [largest, listed] {
+        let reckoned = note.answer_bytes();
+        let content_bytes = note.content.as_ref().map_or(0, |_| note.content_bytes);
+        assert!(reckoned <= content_bytes + NOTE_BYTES_BESIDE_CONTENT, "{reckoned}");
+        let change = wire::NoteChange::from(Change::Note(note));
+        let encoded = wire::ListNoteChangesResponse { changes: vec![change], ..Default::default() }.encoded_len();
+        assert!(encoded <= reckoned, "{encoded} of {reckoned}");
+    }
 }

@@ -1,8 +1,11 @@
 //! Copies at clients: what they hear of, from where, and when they must begin again.
 
+use std::collections::BTreeSet;
+
 use proto::notes::v1::note_change::Change;
 use proto::notes::v1::{
-    DeleteNoteRequest, ListNoteChangesRequest, ListNotesRequest, Note, NoteView, UpdateNoteRequest,
+    DeleteNoteRequest, DeleteTagRequest, ListNoteChangesRequest, ListNotesRequest, Note, NoteView, Tag,
+    UpdateNoteRequest, UpdateTagRequest,
 };
 
 use crate::harness::actor::Person;
@@ -71,11 +74,38 @@ async fn what_is_written_while_pages_are_listed_is_in_what_comes_after() {
     alice.write("new", "").await;
     let rest = alice.list_all(ListNotesRequest { page_token: first.next_page_token, ..request }).await;
     let listed = first.notes.into_iter().chain(rest).map(|note| (note.name.clone(), note));
-    let mut listed = Copy { notes: listed.collect(), sync_token: first.sync_token };
+    let mut listed = Copy { notes: listed.collect(), sync_token: first.sync_token, ..Copy::default() };
     listed.follow(&alice, 1).await;
     copy.follow(&alice, 0).await;
     let etags = |copy: &Copy| copy.notes.values().map(|note| note.etag.clone()).collect::<Vec<_>>();
     assert_eq!(etags(&listed), etags(&copy));
+}
+
+#[tokio::test]
+async fn a_copy_has_the_tags_too() {
+    let stack = Stack::start().await;
+    let (alice, bob) = (stack.register("alice").await, stack.register("bob").await);
+    let (work, play) = (alice.tag("work").await.expect("made"), alice.tag("play").await.expect("made"));
+    bob.tag("his").await.expect("made");
+    let note = alice.write_tagged("1", &[&work.name, &play.name]).await.expect("made");
+    let (mut copy, mut listed) = (Copy::default(), Copy::listed(&alice).await);
+    copy.follow(&alice, 2).await;
+    let names = |copy: &Copy| copy.tags.values().map(|tag| tag.display_name.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(names(&copy), BTreeSet::from(["play".into(), "work".into()]));
+
+    let renamed = Tag { name: work.name.clone(), display_name: "office".into(), ..Tag::default() };
+    let renamed = UpdateTagRequest { tag: Some(renamed), update_mask: None };
+    let renamed = Tag { note_count: 1, ..alice.update_tag(renamed).await.expect("renamed") };
+    assert_eq!(copy.follow(&alice, 0).await, [Change::Tag(renamed)], "no note has changed");
+    let delete = DeleteTagRequest { name: play.name.clone(), force: true, ..Default::default() };
+    alice.delete_tag(delete).await.expect("deleted");
+    let again = alice.tag("play").await.expect("the name is free");
+    let changes = copy.follow(&alice, 0).await;
+    let [Change::Note(untagged), rest @ ..] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!((&untagged.name, &untagged.tags), (&note.name, &vec![work.name.clone()]));
+    assert_eq!(rest, [Change::TagRemoved(play.name), Change::Tag(again)]);
+    listed.follow(&alice, 1).await;
+    assert_eq!(names(&listed), names(&copy));
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use http_body_util::{BodyExt as _, Full};
 use proto::notes::v1::note_change::Change;
 use proto::notes::v1::watch_notes_response::Event;
 use proto::notes::v1::{
-    DeleteNoteRequest, GoingAwayReason, Note, NoteView, UpdateNoteRequest, WatchNotesRequest, WatchNotesResponse,
+    DeleteNoteRequest, DeleteTagRequest, GoingAwayReason, ListTagsRequest, Note, NoteView, Tag, UpdateNoteRequest,
+    UpdateTagRequest, WatchNotesRequest, WatchNotesResponse,
 };
 use tonic::Streaming;
 
@@ -84,8 +85,32 @@ async fn a_stream_is_resumed_from_any_of_its_messages() {
     }
 }
 
-/// Does something to one of the person's notes, by the dice.
+/// Does something to one of the person's tags, by the dice.
+async fn do_something_to_a_tag(alice: &Person, dice: &mut impl FnMut(usize) -> usize) {
+    let tags = alice.list_tags(ListTagsRequest::default()).await.expect("few tags").tags;
+    let Some(Tag { name, display_name, .. }) = tags.get(dice(tags.len() + 2)).cloned() else {
+        alice.tag(&format!("tag {}", tags.len() * 1_000 + dice(1_000))).await.expect("made");
+        return;
+    };
+    match dice(4) {
+        0 => {
+            alice.delete_tag(DeleteTagRequest { name, force: true, ..Default::default() }).await.expect("deleted");
+            alice.tag(&display_name).await.expect("the name is free");
+        }
+        1 => {
+            let display_name = format!("{display_name}-{}", dice(10));
+            let tag = Some(Tag { name, display_name, ..Tag::default() });
+            alice.update_tag(UpdateTagRequest { tag, update_mask: None }).await.expect("renamed");
+        }
+        _ => drop(alice.write_tagged("tagged", &[&name]).await.expect("made")),
+    }
+}
+
+/// Does something to one of the person's notes or tags, by the dice.
 async fn do_something(alice: &Person, dice: &mut impl FnMut(usize) -> usize) {
+    if dice(3) == 0 {
+        return do_something_to_a_tag(alice, dice).await;
+    }
     let listed = alice.list_all(proto::notes::v1::ListNotesRequest { show_deleted: true, ..Default::default() }).await;
     let Some(note) = listed.get(dice(listed.len() + 1)) else {
         alice.write("new", &"x".repeat(dice(100))).await;

@@ -44,7 +44,7 @@ pub mod auth {
 /// Everything of package `notes`.
 pub mod notes {
     /// Package `notes.v1`: the notes of one owner.
-    #[expect(clippy::allow_attributes, clippy::large_enum_variant, reason = "generated code")]
+    #[expect(clippy::allow_attributes, reason = "generated code")]
     pub mod v1 {
         tonic::include_proto!("notes.v1");
     }

@@ -1,4 +1,4 @@
-//! A copy of somebody's notes at a client, kept as the contract says.
+//! A copy of somebody's notes and tags at a client, kept as the contract says.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,16 +7,18 @@ use aws_lc_rs::digest::{SHA256, digest};
 use proto::notes::v1::note_change::Change;
 use proto::notes::v1::watch_notes_response::Event;
 use proto::notes::v1::{
-    ListNoteChangesRequest, ListNotesRequest, Note, NoteChange, NoteView, NotesDigest, WatchNotesResponse,
+    ListNoteChangesRequest, ListNotesRequest, ListTagsRequest, Note, NoteChange, NoteView, NotesDigest, Tag,
+    WatchNotesResponse,
 };
 use tonic::Streaming;
 
 use super::actor::Person;
 
-/// Notes by their names, and the token to go on from.
+/// Notes and tags by their names, and the token to go on from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Copy {
     pub notes: BTreeMap<String, Note>,
+    pub tags: BTreeMap<String, Tag>,
     pub sync_token: String,
 }
 
@@ -31,6 +33,8 @@ impl Copy {
             assert_eq!(page.sync_token.is_empty(), !request.page_token.is_empty(), "on the first page alone");
             if request.page_token.is_empty() {
                 copy.sync_token = page.sync_token;
+                let tags = person.list_tags(ListTagsRequest::default()).await.expect("few tags").tags;
+                copy.tags = tags.into_iter().map(|tag| (tag.name.clone(), tag)).collect();
             }
             copy.notes.extend(page.notes.into_iter().map(|note| (note.name.clone(), note)));
             if page.next_page_token.is_empty() {
@@ -84,24 +88,31 @@ impl Copy {
                 Change::Note(note) => drop(self.notes.insert(note.name.clone(), note)),
                 Change::Removed(name) => drop(self.notes.remove(&name)),
                 Change::TrashEmptied(_) => self.notes.retain(|_, note| note.delete_time.is_none()),
+                Change::Tag(tag) => drop(self.tags.insert(tag.name.clone(), tag)),
+                Change::TagRemoved(name) => drop(self.tags.remove(&name)),
             }
         }
     }
 
     /// What the copy comes to, counted by itself.
     pub fn digest(&self) -> NotesDigest {
-        let of = |trashed: bool| {
-            let notes: Vec<_> = self.notes.values().filter(|note| note.delete_time.is_some() == trashed).collect();
-            let mut hash = vec![0; 32];
-            for note in &notes {
-                let one = digest(&SHA256, format!("{}\n{}", note.name, note.etag).as_bytes());
-                hash.iter_mut().zip(one.as_ref()).for_each(|(sum, byte)| *sum ^= byte);
-            }
-            (i64::try_from(notes.len()).expect("few notes"), hash)
+        let notes = |trashed: bool| {
+            let notes = self.notes.values().filter(move |note| note.delete_time.is_some() == trashed);
+            count_and_hash(notes.map(|note| (&note.name, &note.etag)))
         };
-        let ((note_count, notes_hash), (deleted_note_count, deleted_notes_hash)) = (of(false), of(true));
-        NotesDigest { note_count, notes_hash, deleted_note_count, deleted_notes_hash }
+        let ((note_count, notes_hash), (deleted_note_count, deleted_notes_hash)) = (notes(false), notes(true));
+        let (tag_count, tags_hash) = count_and_hash(self.tags.values().map(|tag| (&tag.name, &tag.etag)));
+        NotesDigest { note_count, notes_hash, deleted_note_count, deleted_notes_hash, tag_count, tags_hash }
     }
+}
+
+/// What a set comes to, of which these are the names and etags.
+fn count_and_hash<'a>(members: impl Iterator<Item = (&'a String, &'a String)>) -> (i64, Vec<u8>) {
+    members.fold((0, vec![0; 32]), |(count, mut hash), (name, etag)| {
+        let one = digest(&SHA256, format!("{name}\n{etag}").as_bytes());
+        hash.iter_mut().zip(one.as_ref()).for_each(|(sum, byte)| *sum ^= byte);
+        (count + 1, hash)
+    })
 }
 
 /// The next message of a stream, which must come.

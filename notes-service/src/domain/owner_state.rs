@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use super::{Note, NoteFields, SetDigest, TAGS_PER_OWNER_MAX};
+use super::{Note, NoteFields, SetDigest, TAGS_PER_OWNER_MAX, Tag};
 
 /// What one owner may keep, the trash included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct OwnerState {
     pub notes: SetDigest,
     /// Digest of the notes in the trash.
     pub deleted_notes: SetDigest,
+    /// Digest of the tags.
+    pub tags: SetDigest,
     /// Nothing of the owner is to be removed for good before; none if nothing is.
     pub purge_due: Option<SystemTime>,
     /// Tags.
@@ -86,6 +88,7 @@ impl OwnerState {
             forgotten_seq: 0,
             notes: SetDigest::default(),
             deleted_notes: SetDigest::default(),
+            tags: SetDigest::default(),
             purge_due: None,
             tag_count: 0,
             revision_bytes: 0,
@@ -97,6 +100,13 @@ impl OwnerState {
         for note in [before, after].into_iter().flatten() {
             let digest = if note.trashed.is_some() { &mut self.deleted_notes } else { &mut self.notes };
             *digest = digest.toggled(note.id, note.etag);
+        }
+    }
+
+    /// Keeps the digest of the tags: `before` became `after`, where none is a tag that is not there.
+    pub fn digest_tag(&mut self, before: Option<&Tag>, after: Option<&Tag>) {
+        for tag in [before, after].into_iter().flatten() {
+            self.tags = self.tags.tag_toggled(tag.id, tag.etag);
         }
     }
 
@@ -232,7 +242,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Content, NoteId};
+    use crate::domain::{Color, Content, NoteId, TagFields, TagId, TagName};
 
     const QUOTA: Quota = Quota { notes: 2, bytes: 10 };
 
@@ -308,6 +318,21 @@ mod tests {
         assert_eq!(emptied.deleted_notes, none);
         owner.digest(Some(&trashed), None);
         assert_eq!((owner.notes, owner.deleted_notes), (none, none));
+    }
+
+    #[test]
+    fn the_digest_of_the_tags_follows_a_tag_through_its_life() {
+        let mut owner = OwnerState::empty(0);
+        let fields = |name: &str| TagFields { display_name: TagName::parse(name).unwrap(), color: Color::default() };
+        let tag = Tag::new(TagId::from_uuid(Uuid::nil()), fields("a"), at(1));
+        let one = |tag: &Tag| SetDigest::default().tag_toggled(tag.id, tag.etag);
+        owner.digest_tag(None, Some(&tag));
+        assert_eq!(owner.tags, one(&tag));
+        let renamed = tag.clone().changed_at(fields("b"), at(2));
+        owner.digest_tag(Some(&tag), Some(&renamed));
+        assert_eq!(owner.tags, one(&renamed));
+        owner.digest_tag(Some(&renamed), None);
+        assert_eq!((owner.tags, owner.notes), (SetDigest::default(), SetDigest::default()));
     }
 
     #[test]

@@ -24,7 +24,7 @@ const NOTE_BYTES_BESIDE_TEXTS: usize = 256;
 /// What the name of a tag adds to an answer, in bytes.
 const TAG_NAME_BYTES: usize = 43;
 
-/// The notes of a page, as long as they fit an answer of so many bytes; the first one fits any.
+/// What a page holds, as long as it fits an answer of so many bytes; the first one fits any.
 #[derive(Clone, Copy, Debug)]
 pub struct PageBudget {
     bytes: usize,
@@ -32,7 +32,7 @@ pub struct PageBudget {
 }
 
 impl PageBudget {
-    /// A page of at most so many bytes, unless its first note alone has more.
+    /// A page of at most so many bytes, unless the first of it alone has more.
     #[must_use]
     pub const fn of(bytes: usize) -> Self {
         Self { bytes, spent: 0 }
@@ -40,8 +40,13 @@ impl PageBudget {
 
     /// Whether `note` fits the page after those that fitted before it.
     pub fn fits(&mut self, note: &Note) -> bool {
+        self.fits_bytes(note.answer_bytes())
+    }
+
+    /// Whether one more of this size fits the page after those that fitted before it.
+    pub const fn fits_bytes(&mut self, bytes: usize) -> bool {
         let is_first = self.spent == 0;
-        self.spent += note.answer_bytes();
+        self.spent += bytes;
         is_first || self.spent <= self.bytes
     }
 }

@@ -1,9 +1,11 @@
-use super::{Note, NoteId, OwnerState, SetDigest, View};
+use super::{Note, NoteId, OwnerState, SetDigest, Tag, TagId, View};
 
 /// Page size of changes when the caller names none.
 pub const CHANGES_PAGE_SIZE_DEFAULT: u16 = 200;
 /// Largest page of changes; more is brought down to it.
 pub const CHANGES_PAGE_SIZE_MAX: u16 = 1_000;
+/// Upper bound of what the name of something that is gone adds to an answer, in bytes.
+const REMOVAL_BYTES: usize = 64;
 
 /// How many changes a page holds at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ impl ChangesPageSize {
     }
 }
 
-/// How far a copy of an owner's notes has come: a place among the owner's changes.
+/// How far a copy of an owner's notes and tags has come: a place among the owner's changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncPoint {
     /// The life of the owner's data that the copy is of; 0 while it is of none.
@@ -89,7 +91,7 @@ impl SyncPoint {
     }
 }
 
-/// One change of an owner's notes, as a copy has need of it.
+/// One change of an owner's notes or tags, as a copy has need of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// This note was made or changed, and now is like this.
@@ -98,6 +100,22 @@ pub enum Change {
     Removed(NoteId),
     /// Whatever lay in the trash was removed for good.
     TrashEmptied,
+    /// This tag was made or changed, and now is like this.
+    Tag(Tag),
+    /// This tag was deleted.
+    TagRemoved(TagId),
+}
+
+impl Change {
+    /// Upper bound of what the change adds to an answer, in bytes.
+    #[must_use]
+    pub fn answer_bytes(&self) -> usize {
+        match self {
+            Self::Note(note) => note.answer_bytes(),
+            Self::Tag(tag) => tag.answer_bytes(),
+            Self::Removed(_) | Self::TagRemoved(_) | Self::TrashEmptied => REMOVAL_BYTES,
+        }
+    }
 }
 
 /// What a whole copy comes to.
@@ -111,6 +129,10 @@ pub struct NotesDigest {
     pub deleted_note_count: u64,
     /// The digest of these.
     pub deleted_notes: SetDigest,
+    /// Tags.
+    pub tag_count: u64,
+    /// The digest of these.
+    pub tags: SetDigest,
 }
 
 impl NotesDigest {
@@ -123,12 +145,16 @@ impl NotesDigest {
                 notes: SetDigest::default(),
                 deleted_note_count: 0,
                 deleted_notes: SetDigest::default(),
+                tag_count: 0,
+                tags: SetDigest::default(),
             },
             |state| Self {
                 note_count: state.note_count - state.deleted_note_count,
                 notes: state.notes,
                 deleted_note_count: state.deleted_note_count,
                 deleted_notes: state.deleted_notes,
+                tag_count: state.tag_count,
+                tags: state.tags,
             },
         )
     }
@@ -143,7 +169,7 @@ pub struct ChangesQuery {
     pub view: View,
     /// How many changes at most.
     pub size: u16,
-    /// How many bytes of notes at most, unless the first one alone has more.
+    /// How many bytes of changes at most, unless the first one alone has more.
     pub bytes: usize,
 }
 

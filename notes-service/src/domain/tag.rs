@@ -19,6 +19,9 @@ pub const TAG_PAGE_SIZE_DEFAULT: u16 = 200;
 /// Largest page of tags; more is brought down to it.
 pub const TAG_PAGE_SIZE_MAX: u16 = 1_000;
 
+/// Upper bound of what a tag adds to an answer beside its display name, in bytes: its name, times, etag and numbers.
+const TAG_BYTES_BESIDE_NAME: usize = 192;
+
 /// Names a tag within its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TagId(Uuid);
@@ -199,6 +202,12 @@ impl Tag {
     #[must_use]
     pub fn changed_at(self, fields: TagFields, time: SystemTime) -> Self {
         Self { etag: self.etag.next_of(&fields.canonical()), fields, update_time: time, ..self }
+    }
+
+    /// Upper bound of what the tag adds to an answer, in bytes.
+    #[must_use]
+    pub fn answer_bytes(&self) -> usize {
+        self.fields.display_name.as_str().len() + TAG_BYTES_BESIDE_NAME
     }
 }
 

@@ -7,13 +7,13 @@ use super::contents::with_contents;
 use super::entity::note::{Column as Field, Entity};
 use super::notes::{COLUMNS, CONTENT, NO_TRASH, from_row};
 use super::rows::{self, Column};
-use super::{OwnedNotes, owner_state, tombstones};
+use super::{OwnedNotes, owner_state, tags, tombstones};
 use crate::domain::{Change, ChangesQuery, NoteId, NotesDigest, OwnerState, PageBudget, Resumption, SyncPoint, View};
 
 /// The columns after those of a note, and its content in the full view.
 const PLACE: [Column; 2] = [Column::Plain("change_seq"), Column::Plain("trash_epoch")];
 
-/// What changed of an owner's notes.
+/// What changed of an owner's notes and tags.
 #[derive(Debug)]
 pub enum Changes {
     /// A page of it.
@@ -36,8 +36,8 @@ pub struct ChangesPage {
 impl OwnedNotes<'_> {
     /// Reads one page of changes, at one moment, whose cost depends on the size of the page alone.
     ///
-    /// Notes and tombstones are the log: each has the number of its last change, so the log is as long as there are notes,
-    /// however often these change. An emptied trash is one entry: whoever heard of its notes before it knows which they
+    /// Notes, tags and tombstones are the log: each has the number of its last change, so the log is as long as there are
+    /// notes and tags, however often these change. An emptied trash is one entry: whoever heard of its notes before it knows which they
     /// were, and to whoever did not each note is as good as removed, though its row is still there.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ async fn read(connection: &impl ConnectionTrait, owner: Uuid, query: ChangesQuer
     Ok(Changes::Page(page))
 }
 
-/// Merges what was changed, what was removed and the emptying of the trash by their numbers.
+/// Merges notes and tags that were changed, what was removed and the emptying of the trash by their numbers.
 async fn read_after(
     connection: &impl ConnectionTrait,
     owner: Uuid,
@@ -73,17 +73,23 @@ async fn read_after(
     query: ChangesQuery,
 ) -> Result<ChangesPage, DbErr> {
     let ChangesQuery { after, size, .. } = query;
-    let heard = after.heard_of_removals();
+    // One more than the page, to know whether there is a next one.
+    let (heard, most) = (after.heard_of_removals(), u64::from(size) + 1);
     let (mut entries, cut) = changed(connection, owner, state, query).await?;
-    let removed = tombstones::after(connection, owner, heard, u64::from(size) + 1).await?;
-    entries.extend(removed.into_iter().map(|(change_seq, id)| (change_seq, Change::Removed(id))));
+    if state.tag_count > 0 {
+        let tags = tags::changed_after(connection, owner, after.change_seq, most).await?;
+        entries.extend(tags.into_iter().map(|(change_seq, tag)| (change_seq, Change::Tag(tag))));
+    }
+    entries.extend(tombstones::after(connection, owner, heard, most).await?);
     if state.emptied_seq > heard {
         entries.push((state.emptied_seq, Change::TrashEmptied));
     }
     entries.sort_unstable_by_key(|(change_seq, _)| *change_seq);
-    // Beyond the first note that did not fit nothing is known.
-    let known = cut.map_or(entries.len(), |cut| entries.partition_point(|(change_seq, _)| *change_seq < cut));
-    let fitting = known.min(usize::from(size));
+    let mut budget = PageBudget::of(query.bytes);
+    let fitting = entries.iter().take(size.into()).take_while(|(change_seq, change)| {
+        cut.is_none_or(|cut| *change_seq < cut) && budget.fits_bytes(change.answer_bytes())
+    });
+    let fitting = fitting.count();
     let is_whole = fitting == entries.len() && cut.is_none();
     entries.truncate(fitting);
     let last = entries.last().map_or(after.change_seq, |(change_seq, _)| *change_seq);
@@ -96,7 +102,8 @@ async fn read_after(
     })
 }
 
-/// The next notes that changed, with the numbers of their changes, and the number of the first one that did not fit.
+/// The next notes that changed, with the numbers of their changes, and the number of the first one whose content was not
+/// read; beyond it nothing is known of notes.
 async fn changed(
     connection: &impl ConnectionTrait,
     owner: Uuid,
@@ -106,7 +113,7 @@ async fn changed(
     let columns = columns(query.view);
     let place = columns.len() - PLACE.len();
     let mut rows = rows::fetch_all(connection, select(owner, query), &columns).await?;
-    let (mut changes, mut budget) = (Vec::with_capacity(rows.len()), PageBudget::of(query.bytes));
+    let mut changes = Vec::with_capacity(rows.len());
     for row in &mut rows {
         let (change_seq, trash) = (row.integer(place)?, row.integer(place + 1)?);
         if trash != NO_TRASH && trash < state.trash_epoch {
@@ -114,7 +121,7 @@ async fn changed(
             continue;
         }
         let note = from_row(row, query.view)?;
-        if query.view == View::Full && note.content.is_none() || !budget.fits(&note) {
+        if query.view == View::Full && note.content.is_none() {
             return Ok((changes, Some(change_seq)));
         }
         changes.push((change_seq, Change::Note(note)));

@@ -81,7 +81,7 @@ async fn delete<E>(
     }
     let more = untag(transaction, owner, &mut state, deletion).await?;
     if !more {
-        remove(transaction, owner, &mut state, deletion).await?;
+        remove(transaction, owner, &mut state, &tag, deletion).await?;
     }
     owner_state::save(transaction, [(owner, &state)]).await?;
     Ok(Outcome::Commit(if more { TagDeleted::More } else { TagDeleted::Done }))
@@ -213,14 +213,16 @@ async fn remove(
     transaction: &impl ConnectionTrait,
     owner: Uuid,
     state: &mut OwnerState,
-    TagDeletion { id: tag, now, remembered }: TagDeletion,
+    tag: &Tag,
+    TagDeletion { now, remembered, .. }: TagDeletion,
 ) -> Result<(), DbErr> {
     use tag_tombstone::Column::{ChangeSeq, ExpireUs, OwnerId, TagId};
     let stamp = state.remove_tag(now, remembered);
-    tag::Entity::delete_by_id((owner, tag.as_uuid())).exec(transaction).await?;
+    state.digest_tag(Some(tag), None);
+    tag::Entity::delete_by_id((owner, tag.id.as_uuid())).exec(transaction).await?;
     let tombstone = tag_tombstone::ActiveModel {
         owner_id: Set(owner),
-        tag_id: Set(tag.as_uuid()),
+        tag_id: Set(tag.id.as_uuid()),
         change_seq: Set(stamp.change_seq),
         expire_us: Set(to_micros(remembered)),
     };

@@ -9,7 +9,7 @@ use super::entity::owner_state::{ActiveModel, Column as Field, Entity};
 use super::rows::{self, Column, Row};
 use crate::domain::{OwnerState, SetDigest};
 
-const COLUMNS: [Column; 16] = [
+const COLUMNS: [Column; 17] = [
     Column::Binary("owner_id"),
     Column::Plain("change_seq"),
     Column::Plain("epoch"),
@@ -26,6 +26,7 @@ const COLUMNS: [Column; 16] = [
     Column::Plain("emptied_seq"),
     Column::Plain("forgotten_seq"),
     Column::Plain("revision_bytes"),
+    Column::Binary("tags_digest"),
 ];
 
 /// Reads the states of these owners and keeps every other writer of them waiting until the end of the transaction.
@@ -104,6 +105,7 @@ pub(super) async fn save(
         Field::TagCount,
         Field::NotesDigest,
         Field::DeletedNotesDigest,
+        Field::TagsDigest,
         Field::EmptiedSeq,
         Field::ForgottenSeq,
         Field::RevisionBytes,
@@ -140,6 +142,7 @@ fn from_row(row: &Row) -> Result<(Uuid, OwnerState), DbErr> {
         emptied_seq: row.integer(13)?,
         forgotten_seq: row.integer(14)?,
         revision_bytes: count(15)?,
+        tags: digest(16)?,
     };
     Ok((row.uuid(0)?, state))
 }
@@ -160,6 +163,7 @@ fn to_row(owner: Uuid, state: &OwnerState) -> ActiveModel {
         tag_count: Set(count(state.tag_count)),
         notes_digest: Set(state.notes.as_bytes().to_vec()),
         deleted_notes_digest: Set(state.deleted_notes.as_bytes().to_vec()),
+        tags_digest: Set(state.tags.as_bytes().to_vec()),
         emptied_seq: Set(state.emptied_seq),
         forgotten_seq: Set(state.forgotten_seq),
         revision_bytes: Set(count(state.revision_bytes)),

@@ -26,6 +26,9 @@ const COLUMNS: [Column; 9] = [
     Column::Binary("name_key"),
 ];
 
+/// Where a tag stands among the changes of its owner, after the columns of a tag.
+const PLACE: Column = Column::Plain("change_seq");
+
 /// What became of a tag to make.
 #[derive(Clone, Debug)]
 pub enum TagCreation {
@@ -145,6 +148,27 @@ pub(super) fn select_page(owner: Uuid, size: PageSize, after: Option<&TagNameKey
     select.order_by(Field::NameKey, Order::Asc).limit(u64::from(size.get()) + 1).to_owned()
 }
 
+/// The next tags of an owner that changed after this change, with the numbers of their changes.
+pub(super) async fn changed_after(
+    connection: &impl ConnectionTrait,
+    owner: Uuid,
+    change_seq: i64,
+    limit: u64,
+) -> Result<Vec<(i64, Tag)>, DbErr> {
+    let columns = [COLUMNS.as_slice(), &[PLACE]].concat();
+    let mut rows = rows::fetch_all(connection, select_changed_after(owner, change_seq, limit), &columns).await?;
+    rows.iter_mut().map(|row| Ok((row.integer(COLUMNS.len())?, from_row(row)?))).collect()
+}
+
+pub(super) fn select_changed_after(owner: Uuid, change_seq: i64, limit: u64) -> SelectStatement {
+    of_owner(owner)
+        .column(PLACE.name())
+        .and_where(Expr::col(Field::ChangeSeq).gt(change_seq))
+        .order_by(Field::ChangeSeq, Order::Asc)
+        .limit(limit)
+        .to_owned()
+}
+
 fn of_owner(owner: Uuid) -> SelectStatement {
     let mut select = Query::select();
     for column in COLUMNS {
@@ -184,6 +208,7 @@ async fn create(
         Err(exceeded) => return Ok(Outcome::Rollback(TagCreation::QuotaExceeded(exceeded))),
     };
     let tag = Tag::new(id, fields, stamp.time);
+    state.digest_tag(None, Some(&tag));
     owner_state::save(transaction, [(owner, &*state)]).await?;
     Entity::insert(to_row(owner, &tag, stamp)).exec_without_returning(transaction).await?;
     Ok(Outcome::Commit(TagCreation::Created(tag)))
@@ -211,6 +236,7 @@ async fn change<E>(
         return unchanged(TagChanged::NameTaken(taken));
     }
     let stamp = Stamp { time: changed.update_time, change_seq: state.change_seq };
+    state.digest_tag(Some(&tag), Some(&changed));
     let replaced = Entity::update_many()
         .set(to_row(owner, &changed, stamp))
         .filter(Field::OwnerId.eq(owner))

@@ -1,13 +1,13 @@
 use std::time::SystemTime;
 
 use runtime::database::to_micros;
-use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait as _, OnConflict, Order, Query, SelectStatement, UnionType};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait as _};
 use uuid::Uuid;
 
 use super::entity::tombstone::{ActiveModel, Column, Entity};
 use super::rows;
-use crate::domain::NoteId;
+use crate::domain::{Change, NoteId, TagId};
 
 /// What is left of a note that was removed for good: its id, so that nobody makes it again who had not heard of it.
 #[derive(Clone, Copy, Debug)]
@@ -44,26 +44,42 @@ pub(super) async fn save(
 }
 
 /// What is selected of removals, in this order.
-const REMOVAL: [rows::Column; 2] = [rows::Column::Plain("change_seq"), rows::Column::Binary("note_id")];
+const REMOVAL: [rows::Column; 3] =
+    [rows::Column::Plain("change_seq"), rows::Column::Binary("id"), rows::Column::Plain("is_tag")];
 
-/// The next removals of an owner after this change, with their numbers.
+/// The next removals of notes and of tags of an owner after this change, with their numbers; at most so many of each.
 pub(super) async fn after(
     connection: &impl ConnectionTrait,
     owner: Uuid,
     change_seq: i64,
     limit: u64,
-) -> Result<Vec<(i64, NoteId)>, DbErr> {
+) -> Result<Vec<(i64, Change)>, DbErr> {
     let rows = rows::fetch_all(connection, select_after(owner, change_seq, limit), &REMOVAL).await?;
-    rows.iter().map(|row| Ok((row.integer(0)?, NoteId::from_uuid(row.uuid(1)?)))).collect()
+    let removals = rows.iter().map(|row| {
+        let id = row.uuid(1)?;
+        let removal = match row.boolean(2)? {
+            false => Change::Removed(NoteId::from_uuid(id)),
+            true => Change::TagRemoved(TagId::from_uuid(id)),
+        };
+        Ok((row.integer(0)?, removal))
+    });
+    removals.collect()
 }
 
+/// A range of the index of each kind, both by one statement.
 pub(super) fn select_after(owner: Uuid, change_seq: i64, limit: u64) -> SelectStatement {
-    Query::select()
-        .columns([Column::ChangeSeq, Column::NoteId])
-        .from(Entity)
-        .and_where(Expr::col(Column::OwnerId).eq(owner))
-        .and_where(Expr::col(Column::ChangeSeq).gt(change_seq))
-        .order_by(Column::ChangeSeq, Order::Asc)
-        .limit(limit)
-        .to_owned()
+    let range = |table: &'static str, id: &'static str, is_tag: &'static str| {
+        let removals = Query::select()
+            .column("change_seq")
+            .expr_as(Expr::col(id), "id")
+            .expr_as(Expr::cust(is_tag), "is_tag")
+            .from(table)
+            .and_where(Expr::col("owner_id").eq(owner))
+            .and_where(Expr::col("change_seq").gt(change_seq))
+            .order_by("change_seq", Order::Asc)
+            .limit(limit)
+            .to_owned();
+        Query::select().column(Asterisk).from_subquery(removals, format!("of_{table}")).to_owned()
+    };
+    range("tombstones", "note_id", "FALSE").union(UnionType::All, range("tag_tombstones", "tag_id", "TRUE")).to_owned()
 }

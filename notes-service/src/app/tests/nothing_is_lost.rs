@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use authn::SessionId;
 
 use super::*;
-use crate::domain::{Revision, RevisionId};
+use crate::domain::{ChangesPageSize, NotesDigest, Revision, RevisionId, SetDigest};
 use crate::testing::Dice;
 
 const SESSIONS: u64 = 4;
@@ -282,6 +282,26 @@ async fn check_counters(app: &App, owner: Subject, notes: &HashMap<NoteId, (Note
     assert_eq!(usage.bytes, bytes(&trashed) + bytes(&live));
     let revisions = notes.values().flat_map(|(_, history)| history);
     assert_eq!(usage.revision_bytes, revisions.map(|revision| revision.snapshot.bytes()).sum::<u64>());
+    let digest = |notes: &[&(Note, Vec<Revision>)]| {
+        notes.iter().fold(SetDigest::default(), |set, (note, _)| set.toggled(note.id, note.etag))
+    };
+    let expected =
+        (usage.note_count - usage.deleted_note_count, digest(&live), usage.deleted_note_count, digest(&trashed));
+    let told = told_digest(app, owner).await;
+    assert_eq!((told.note_count, told.notes, told.deleted_note_count, told.deleted_notes), expected);
+}
+
+/// What the last page of changes says that a whole copy comes to.
+async fn told_digest(app: &App, owner: Subject) -> NotesDigest {
+    let size = ChangesPageSize::parse(0).expect("the default");
+    let mut list = ListNoteChanges { sync_token: String::new(), view: View::Basic, size };
+    loop {
+        let page = app.list_note_changes(owner, list.clone()).await.expect("a page");
+        if let Some(digest) = page.digest {
+            return digest;
+        }
+        list.sync_token = page.next_sync_token;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -17,6 +17,7 @@ pub(in crate::repository) struct Model {
     pub(in crate::repository) tag_count: i64,
     pub(in crate::repository) notes_digest: Vec<u8>,
     pub(in crate::repository) deleted_notes_digest: Vec<u8>,
+    pub(in crate::repository) tags_digest: Vec<u8>,
     pub(in crate::repository) emptied_seq: i64,
     pub(in crate::repository) forgotten_seq: i64,
     pub(in crate::repository) revision_bytes: i64,

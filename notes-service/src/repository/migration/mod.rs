@@ -7,6 +7,7 @@ mod m20261124_000003_keep_revisions;
 mod m20261124_000004_create_tags;
 mod m20261124_000005_order_changes;
 mod m20261124_000006_index_terms;
+mod m20261124_000008_order_tags;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000004_create_tags::Migration),
             Box::new(m20261124_000005_order_changes::Migration),
             Box::new(m20261124_000006_index_terms::Migration),
+            Box::new(m20261124_000008_order_tags::Migration),
         ]
     }
 }

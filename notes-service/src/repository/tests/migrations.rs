@@ -1,18 +1,18 @@
-use runtime::database::{Database, Outcome};
+use runtime::database::{Database, Engine, Outcome};
 use sea_orm::ConnectionTrait as _;
-use sea_orm::sea_query::Query;
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
-use super::super::migration;
+use super::super::{Changes, migration};
 use super::*;
-use crate::domain::View;
+use crate::domain::{Change, ChangesQuery, PAGE_BYTES, SyncPoint, View};
 
-/// The schema as it was in the beginning.
-struct FirstStep;
+/// The schema as it was after so many steps.
+struct Steps<const COUNT: usize>;
 
-impl MigratorTrait for FirstStep {
+impl<const COUNT: usize> MigratorTrait for Steps<COUNT> {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        migration::Migrator::migrations().into_iter().take(1).collect()
+        migration::Migrator::migrations().into_iter().take(COUNT).collect()
     }
 }
 
@@ -102,7 +102,7 @@ async fn fill(database: &Database, owner: Uuid, ids: [Uuid; 2]) {
 async fn notes_from_before_the_trashes_were_numbered_are_where_they_were() {
     let store = Store::fresh().await;
     let (alice, ids) = (somebody(), [Uuid::now_v7(), Uuid::now_v7()]);
-    let old = Database::open::<FirstStep>(&store.config()).await.expect("the store opens");
+    let old = Database::open::<Steps<1>>(&store.config()).await.expect("the store opens");
     old.ready().await;
     fill(&old, alice.as_uuid(), ids).await;
     old.close().await;
@@ -127,7 +127,7 @@ async fn notes_from_before_the_trashes_were_numbered_are_where_they_were() {
 async fn notes_from_before_there_was_an_index_are_added_to_it_in_the_background() {
     let store = Store::fresh().await;
     let (alice, ids) = (somebody(), [Uuid::now_v7(), Uuid::now_v7()]);
-    let old = Database::open::<FirstStep>(&store.config()).await.expect("the store opens");
+    let old = Database::open::<Steps<1>>(&store.config()).await.expect("the store opens");
     old.ready().await;
     fill(&old, alice.as_uuid(), ids).await;
     old.close().await;
@@ -142,4 +142,99 @@ async fn notes_from_before_there_was_an_index_are_added_to_it_in_the_background(
     let changed = done(fixture.update(alice, NoteId::from_uuid(ids[0]), content("another"), None).await);
     assert_eq!(fixture.finds(alice, "another").await, [changed.id]);
     assert_eq!(fixture.finds(alice, "ab").await, [new.id]);
+}
+
+/// Two tags of an owner, as the schema before their changes were ordered keeps them.
+async fn fill_tags(database: &Database, owner: Uuid, ids: [Uuid; 2]) {
+    let secured = database.engine() == Engine::Postgres;
+    let work = database.write(move |transaction| {
+        Box::pin(async move {
+            let state = Query::insert()
+                .into_table("owner_state")
+                .columns([
+                    "owner_id",
+                    "change_seq",
+                    "epoch",
+                    "note_count",
+                    "deleted_note_count",
+                    "bytes",
+                    "last_update_us",
+                ])
+                .values_panic([
+                    owner.into(),
+                    2_i64.into(),
+                    1_i64.into(),
+                    0_i64.into(),
+                    0_i64.into(),
+                    0_i64.into(),
+                    3_i64.into(),
+                ])
+                .to_owned();
+            transaction.execute(&state).await?;
+            let count = Query::update().table("owner_state").value("tag_count", 2_i64).to_owned();
+            transaction.execute(&count).await?;
+            for (number, id) in (1_i64..).zip(ids) {
+                let name = number.to_string();
+                let columns = ["owner_id", "tag_id", "display_name", "name_key", "color", "note_count", "create_us"];
+                let tag = Query::insert()
+                    .into_table("tags")
+                    .columns(columns.into_iter().chain(["update_us", "revision", "digest", "change_seq"]))
+                    .values_panic([
+                        owner.into(),
+                        id.into(),
+                        name.as_str().into(),
+                        name.as_bytes().to_vec().into(),
+                        0_i16.into(),
+                        0_i64.into(),
+                        1_i64.into(),
+                        number.into(),
+                        number.into(),
+                        7_i64.into(),
+                        number.into(),
+                    ])
+                    .to_owned();
+                transaction.execute(&tag).await?;
+            }
+            if secured {
+                transaction.execute_unprepared("ALTER TABLE tags FORCE ROW LEVEL SECURITY").await?;
+            }
+            Ok(Outcome::Commit(()))
+        })
+    });
+    work.await.expect("the store works");
+}
+
+#[tokio::test]
+async fn tags_from_before_their_changes_were_ordered_come_to_a_copy() {
+    let store = Store::fresh().await;
+    let (alice, ids) = (somebody(), [Uuid::now_v7(), Uuid::now_v7()]);
+    let old = Database::open::<Steps<6>>(&store.config()).await.expect("the store opens");
+    old.ready().await;
+    fill_tags(&old, alice.as_uuid(), ids).await;
+    old.close().await;
+
+    let fixture = Fixture::on(store).await;
+    fixture.check_tags(alice, &[]).await;
+    let query = ChangesQuery { after: SyncPoint::BEGINNING, view: View::Basic, size: 10, bytes: PAGE_BYTES };
+    let changes = fixture.repository.for_owner(alice).changes(query).await.expect("the store works");
+    let Changes::Page(page) = changes else { panic!("{changes:?}") };
+    let tags = page.changes.iter().map(|change| match change {
+        Change::Tag(tag) => tag.id.as_uuid(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(tags.collect::<Vec<_>>(), ids);
+    if fixture.repository.database.engine() == Engine::Postgres {
+        let forced = fixture.repository.database.read(|connection| {
+            let query = Query::select()
+                .expr(Expr::col("relname").cast_as("text"))
+                .from("pg_class")
+                .and_where(Expr::col("relforcerowsecurity").and(Expr::col("relname").is_in(["tags", "owner_state"])))
+                .to_owned();
+            Box::pin(async move {
+                let rows = connection.query_all(&query).await?;
+                rows.iter().map(|row| row.try_get_by_index::<String>(0)).collect::<Result<Vec<_>, _>>()
+            })
+        });
+        assert!(forced.await.expect("the store works").contains(&"tags".to_owned()), "what was hidden is hidden again");
+    }
 }

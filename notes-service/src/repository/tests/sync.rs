@@ -1,24 +1,26 @@
 use std::sync::Arc;
 
-use super::super::{Changes, ChangesPage};
-use super::workload::make_and_remove_at_random;
+use super::super::{Changes, ChangesPage, TagChanged, TagDeleted};
+use super::tags::tagged;
+use super::workload::{make_and_remove_at_random, tag_at_random};
 use super::*;
 use crate::domain::{
     Change, ChangesQuery, Color, NOTE_BYTES_BESIDE_CONTENT, NotesDigest, Order, PAGE_BYTES, PageQuery, PageSize,
-    SetDigest, SyncPoint, View,
+    SetDigest, SyncPoint, Tag, TagId, View,
 };
 
-/// A copy of an owner's notes, kept as the contract tells a client to.
+/// A copy of an owner's notes and tags, kept as the contract tells a client to.
 #[derive(Clone, Debug)]
 struct Copy {
     owner: Subject,
     notes: BTreeMap<NoteId, Note>,
+    tags: BTreeMap<TagId, Tag>,
     point: SyncPoint,
 }
 
 impl Copy {
     const fn of(owner: Subject) -> Self {
-        Self { owner, notes: BTreeMap::new(), point: SyncPoint::BEGINNING }
+        Self { owner, notes: BTreeMap::new(), tags: BTreeMap::new(), point: SyncPoint::BEGINNING }
     }
 
     fn apply(&mut self, change: Change) {
@@ -26,6 +28,8 @@ impl Copy {
             Change::Note(note) => drop(self.notes.insert(note.id, note)),
             Change::Removed(id) => drop(self.notes.remove(&id)),
             Change::TrashEmptied => self.notes.retain(|_, note| note.trashed.is_none()),
+            Change::Tag(tag) => drop(self.tags.insert(tag.id, tag)),
+            Change::TagRemoved(id) => drop(self.tags.remove(&id)),
         }
     }
 
@@ -37,7 +41,15 @@ impl Copy {
             (u64::try_from(notes.len()).expect("few notes"), digest)
         };
         let ((note_count, notes), (deleted_note_count, deleted_notes)) = (of(false), of(true));
-        NotesDigest { note_count, notes, deleted_note_count, deleted_notes }
+        let tags = self.tags.values().fold(SetDigest::default(), |set, tag| set.tag_toggled(tag.id, tag.etag));
+        let tag_count = self.tags.len().try_into().expect("few tags");
+        NotesDigest { note_count, notes, deleted_note_count, deleted_notes, tag_count, tags }
+    }
+
+    /// The versions of all that is in it.
+    fn etags(&self) -> Vec<(Uuid, Etag)> {
+        let notes = self.notes.values().map(|note| (note.id.as_uuid(), note.etag));
+        notes.chain(self.tags.values().map(|tag| (tag.id.as_uuid(), tag.etag))).collect()
     }
 }
 
@@ -80,6 +92,7 @@ impl Fixture {
             let page = self.repository.for_owner(owner).page(query.clone()).await.expect("the store works");
             if query.after.is_none() {
                 copy.point = page.as_of.unwrap_or(SyncPoint::BEGINNING);
+                copy.tags = self.tags(owner).await.into_iter().map(|tag| (tag.id, tag)).collect();
             }
             copy.notes.extend(page.notes.into_iter().map(|note| (note.id, note)));
             match page.next {
@@ -128,23 +141,33 @@ async fn copies_that_follow_from_any_point_are_whole_whatever_is_written_meanwhi
         let fixture = Arc::clone(&fixture);
         tokio::spawn(async move { make_and_remove_at_random(&fixture, owner, seed).await })
     });
+    let taggers = (21..=22_u64).map(|seed| {
+        let fixture = Arc::clone(&fixture);
+        tokio::spawn(async move { tag_at_random(&fixture, owner, seed).await })
+    });
+    let (writers, taggers): (Vec<_>, Vec<_>) = (writers.collect(), taggers.collect());
     for writer in futures_util::future::join_all(writers).await {
         writer.expect("no panic");
     }
+    for tagger in futures_util::future::join_all(taggers).await {
+        tagger.expect("no panic");
+    }
+    fixture.purge(Duration::ZERO, 1_000).await;
 
     let readers: Vec<_> = futures_util::future::join_all(readers).await;
     let mut whole = Copy::of(owner);
     fixture.follow(&mut whole, View::Full, 1_000).await;
-    assert!(!whole.notes.is_empty());
+    assert!(!whole.notes.is_empty() && !whole.tags.is_empty());
     let listed = fixture.list(owner).await;
-    assert_eq!(listed.notes, whole.notes);
+    assert_eq!((&listed.notes, listed.etags()), (&whole.notes, whole.etags()));
     let notes: Vec<_> = whole.notes.values().collect();
+    assert!(notes.iter().flat_map(|note| &note.tags).all(|tag| whole.tags.contains_key(tag)), "no tag is missing");
     fixture.check_counters(owner, &notes).await;
+    fixture.check_tags(owner, &notes).await;
     for reader in readers {
         for mut copy in reader.expect("no panic") {
             fixture.follow(&mut copy, View::Full, 3).await;
-            let etags = |copy: &Copy| copy.notes.values().map(|note| (note.id, note.etag)).collect::<Vec<_>>();
-            assert_eq!(etags(&copy), etags(&whole));
+            assert_eq!(copy.etags(), whole.etags());
         }
     }
 }
@@ -166,6 +189,69 @@ async fn a_note_comes_once_however_often_it_changed_and_again_when_it_changes_ag
     let changes = fixture.follow(&mut copy, View::Full, 10).await;
     assert!(matches!(&changes[..], [Change::Note(note)] if note.trashed.is_some()), "{changes:?}");
     assert_eq!(fixture.follow(&mut Copy::of(somebody()), View::Full, 10).await, [], "somebody else has nothing");
+}
+
+#[tokio::test]
+async fn a_tag_comes_as_it_now_is_and_its_deletion_with_the_notes_that_had_it() {
+    let fixture = Fixture::fresh().await;
+    let (alice, mut copy) = (somebody(), Copy::of(somebody()));
+    copy.owner = alice;
+    let tag = fixture.tag(alice, "work").await;
+    let note = fixture.create(alice, tagged(&[tag.id])).await;
+    let changes = fixture.follow(&mut copy, View::Basic, 10).await;
+    let [Change::Tag(first), Change::Note(_)] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!((first.etag, first.note_count), (tag.etag, 1));
+
+    for name in ["play", "rest"] {
+        assert!(matches!(fixture.rename(alice, tag.id, name).await, TagChanged::Done(_)));
+    }
+    let changes = fixture.follow(&mut copy, View::Basic, 10).await;
+    assert!(matches!(&changes[..], [Change::Tag(tag)] if tag.fields.display_name.as_str() == "rest"), "{changes:?}");
+    assert!(matches!(fixture.delete_tag(alice, tag.id).await, TagDeleted::Done));
+    let again = fixture.tag(alice, "rest").await;
+    let changes = fixture.follow(&mut copy, View::Basic, 1).await;
+    let [Change::Note(untagged), Change::TagRemoved(removed), Change::Tag(made)] = &changes[..] else {
+        panic!("{changes:?}")
+    };
+    assert_eq!((untagged.id, untagged.tags.len(), *removed, made.id), (note.id, 0, tag.id, again.id));
+    let changes = fixture.follow(&mut Copy::of(alice), View::Basic, 10).await;
+    assert!(
+        matches!(&changes[..], [Change::Note(_), Change::Tag(_)]),
+        "an empty copy hears of no removal: {changes:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_page_of_tags_ends_before_it_is_too_large_and_has_one_tag_at_least() {
+    let fixture = Fixture::fresh().await;
+    let alice = somebody();
+    let tag = fixture.tag(alice, "a").await;
+    for name in ["b", "c"] {
+        fixture.tag(alice, name).await;
+    }
+    let one = tag.answer_bytes();
+    for (bytes, expected) in [(0, 1), (2 * one - 1, 1), (2 * one, 2), (3 * one, 3)] {
+        let query = ChangesQuery { after: SyncPoint::BEGINNING, view: View::Full, size: 100, bytes };
+        let changes = fixture.repository.for_owner(alice).changes(query).await.expect("the store works");
+        let Changes::Page(page) = changes else { panic!("{changes:?}") };
+        assert_eq!((page.changes.len(), page.digest.is_some()), (expected, expected == 3), "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn a_copy_from_before_a_forgotten_deletion_of_a_tag_must_begin_again() {
+    let fixture = Fixture::fresh().await;
+    let alice = somebody();
+    let mut old = Copy::of(alice);
+    let tag = fixture.tag(alice, "work").await;
+    fixture.follow(&mut old, View::Basic, 10).await;
+    assert!(matches!(fixture.delete_tag(alice, tag.id).await, TagDeleted::Done));
+    let mut new = old.clone();
+    assert_eq!(fixture.follow(&mut new, View::Basic, 10).await, [Change::TagRemoved(tag.id)]);
+    fixture.purge(2 * RETENTION, 10).await;
+    fixture.tag(alice, "play").await;
+    assert!(matches!(fixture.changes(alice, old.point, View::Basic, 10).await, Changes::Expired));
+    fixture.follow(&mut new, View::Basic, 10).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::{PageSize, TagName, TagNameKey};
 
 #[tokio::test]
-async fn tags_are_found_by_their_key_and_by_their_name() {
+async fn tags_are_found_by_their_key_by_their_name_and_by_their_change() {
     let fixture = Fixture::fresh().await;
     let (alice, tag) = fixture.owner_of_many_with_a_tag().await;
     let (alice, name) = (alice.as_uuid(), TagName::parse("hers").expect("a name"));
@@ -22,6 +22,7 @@ async fn tags_are_found_by_their_key_and_by_their_name() {
             tags::select_page(alice, PageSize::parse(0).unwrap(), Some(&after)),
             "tags_by_name (owner_id=? AND name_key>?)",
         ),
+        (tags::select_changed_after(alice, 500, 50), "tags_by_change (owner_id=? AND change_seq>?)"),
     ];
     for (select, place) in selects {
         let plan = fixture.plan(select).await;

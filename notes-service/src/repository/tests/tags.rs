@@ -5,7 +5,7 @@ use sea_orm::ColumnTrait as _;
 use super::super::entity::{note_tag, tag, tag_tombstone};
 use super::super::{TagChanged, TagCreation, TagDecision, TagDeleted, TagDeletion, UNTAGGED_AT_ONCE, UnknownTags};
 use super::*;
-use crate::domain::{Color, PageSize, Tag, TagFields, TagId, TagName, TagNameKey, TagPatch, TitleKey, View};
+use crate::domain::{Color, PageSize, SetDigest, Tag, TagFields, TagId, TagName, TagNameKey, TagPatch, TitleKey, View};
 
 impl Fixture {
     pub(super) async fn tag(&self, owner: Subject, name: &str) -> Tag {
@@ -20,7 +20,7 @@ impl Fixture {
         self.repository.for_owner(owner).create_tag(id, named(name), self.now()).await.expect("the store works")
     }
 
-    async fn rename(&self, owner: Subject, id: TagId, name: &str) -> TagChanged<Refusal> {
+    pub(super) async fn rename(&self, owner: Subject, id: TagId, name: &str) -> TagChanged<Refusal> {
         let (patch, now) = (TagPatch { display_name: Some(named(name).display_name), color: None }, self.now());
         let decide = move |owner: &mut OwnerState, tag: &Tag| {
             let fields = patch.apply(&tag.fields);
@@ -35,10 +35,14 @@ impl Fixture {
         self.repository.for_owner(owner).delete_tag(deletion, |_| None).await.expect("the store works")
     }
 
-    async fn note_counts(&self, owner: Subject) -> BTreeMap<TagId, u64> {
+    /// The tags of an owner of few.
+    pub(super) async fn tags(&self, owner: Subject) -> Vec<Tag> {
         let all = PageSize::parse(1_000).expect("a size");
-        let page = self.repository.for_owner(owner).tags_page(all, None).await.expect("the store works");
-        page.tags.into_iter().map(|tag| (tag.id, tag.note_count)).collect()
+        self.repository.for_owner(owner).tags_page(all, None).await.expect("the store works").tags
+    }
+
+    async fn note_counts(&self, owner: Subject) -> BTreeMap<TagId, u64> {
+        self.tags(owner).await.into_iter().map(|tag| (tag.id, tag.note_count)).collect()
     }
 
     /// The rows of the tables of tags are those that the notes ask for.
@@ -72,6 +76,12 @@ impl Fixture {
         }
         assert_eq!(stored, expected);
         assert_eq!(self.note_counts(owner).await, counts);
+        let (state, tags) = (self.state(owner).await.expect("the owner wrote"), self.tags(owner).await);
+        let digest = tags.iter().fold(SetDigest::default(), |set, tag| set.tag_toggled(tag.id, tag.etag));
+        assert_eq!(
+            (state.tag_count, state.tags_digest.as_slice()),
+            (tags.len().try_into().unwrap(), &digest.as_bytes()[..])
+        );
     }
 }
 
@@ -83,7 +93,7 @@ pub(super) fn tagged(tags: &[TagId]) -> NoteFields {
     NoteFields { tags: tags.to_vec(), ..NoteFields::default() }
 }
 
-fn tags(tags: &[TagId]) -> NotePatch {
+pub(super) fn tags(tags: &[TagId]) -> NotePatch {
     NotePatch { tags: Some(tags.to_vec()), ..NotePatch::default() }
 }
 

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use super::super::{TagChanged, TagDeleted};
+use super::tags::{tagged, tags};
 use super::*;
 use crate::domain::View;
 
@@ -116,6 +118,33 @@ pub(super) async fn make_and_remove_at_random(
         }
     }
     (notes.into_iter().filter(|note| note.trashed.is_none()).collect(), made)
+}
+
+/// Makes tags and renames them, gives them to notes, and deletes them to make others of the same names, while others of the
+/// same owner write.
+pub(super) async fn tag_at_random(fixture: &Fixture, owner: Subject, seed: u64) {
+    let (mut known, mut notes, mut dice) = (Vec::new(), Vec::new(), Dice::new(seed));
+    for step in 0..60 {
+        let name = format!("{seed} {step}");
+        let some: Vec<_> = known.iter().map(|(id, _)| *id).filter(|_| dice.roll(3) == 0).collect();
+        match dice.roll(6) {
+            0 if !known.is_empty() => {
+                let index = dice.roll(known.len());
+                assert!(matches!(fixture.rename(owner, known[index].0, &name).await, TagChanged::Done(_)));
+                known[index].1 = name;
+            }
+            1 if !known.is_empty() => {
+                let (id, name) = known.swap_remove(dice.roll(known.len()));
+                while let TagDeleted::More = fixture.delete_tag(owner, id).await {}
+                known.push((fixture.tag(owner, &name).await.id, name));
+            }
+            2 | 3 => notes.push(fixture.create(owner, tagged(&some)).await.id),
+            4 if !notes.is_empty() => {
+                done(fixture.update(owner, notes[dice.roll(notes.len())], tags(&some), None).await);
+            }
+            _ => known.push((fixture.tag(owner, &name).await.id, name)),
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
-//! What a copy of the notes is kept by.
+//! What a copy of the notes and tags is kept by.
 
 use proto::notes::v1 as wire;
 use wire::{note_change, watch_notes_response};
 
-use super::{Malformed, Violations, count};
+use super::{Malformed, Violations, count, tag_name};
 use crate::app::{GoingAway, ListNoteChanges, NoteChangesPage, WatchEvent, WatchNotes};
 use crate::domain::{Change, ChangesPageSize, NotesDigest, View};
 
@@ -40,6 +40,8 @@ impl From<Change> for wire::NoteChange {
             Change::Note(note) => note_change::Change::Note(note.into()),
             Change::Removed(id) => note_change::Change::Removed(format!("notes/{id}")),
             Change::TrashEmptied => note_change::Change::TrashEmptied(wire::TrashEmptied {}),
+            Change::Tag(tag) => note_change::Change::Tag(tag.into()),
+            Change::TagRemoved(id) => note_change::Change::TagRemoved(tag_name(id)),
         };
         Self { change: Some(change) }
     }
@@ -52,6 +54,8 @@ impl From<NotesDigest> for wire::NotesDigest {
             notes_hash: digest.notes.as_bytes().to_vec(),
             deleted_note_count: count(digest.deleted_note_count),
             deleted_notes_hash: digest.deleted_notes.as_bytes().to_vec(),
+            tag_count: count(digest.tag_count),
+            tags_hash: digest.tags.as_bytes().to_vec(),
         }
     }
 }

@@ -8,13 +8,14 @@ use std::{env, fs};
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "access/v1/access.proto",
     "auth/internal/v1/trust_service.proto",
     "auth/v1/account.proto",
     "auth/v1/account_service.proto",
     "auth/v1/auth_service.proto",
     "auth/v1/session.proto",
+    "notes/v1/filter.proto",
     "notes/v1/note.proto",
     "notes/v1/notes_service.proto",
     "notes/v1/revision.proto",

@@ -10,6 +10,7 @@ mod harness;
 // The story.
 mod accounts;
 mod batch;
+mod filters;
 mod history;
 mod lists;
 mod notes;

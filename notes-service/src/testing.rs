@@ -2,9 +2,17 @@
 
 use authn::Subject;
 
+use crate::domain::{NoteFilter, Order, PageQuery, PageSize, View};
+
 /// Somebody who has never been here.
 pub(crate) fn somebody() -> Subject {
     authn::testing::subject()
+}
+
+/// The first page of a list in this order.
+pub(crate) fn list_in(order: Order) -> PageQuery {
+    let size = PageSize::parse(0).expect("the default");
+    PageQuery { order, show_deleted: false, filter: NoteFilter::default(), view: View::Basic, size, after: None }
 }
 
 /// An error of the database driver with these words.

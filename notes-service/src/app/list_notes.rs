@@ -1,7 +1,7 @@
 use authn::Subject;
 
 use super::{App, Error};
-use crate::domain::{Note, Order, PageQuery, PageSize, SyncPoint, View};
+use crate::domain::{Note, NoteFilter, Order, PageQuery, PageSize, SyncPoint, View};
 
 /// Which notes to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub struct ListNotes {
     pub order: Order,
     /// Whether notes in the trash are listed too.
     pub show_deleted: bool,
+    /// Which notes are listed.
+    pub filter: NoteFilter,
     /// Whether contents are read.
     pub view: View,
     /// How many notes at most.
@@ -35,19 +37,16 @@ impl App {
     /// # Errors
     /// `PageTokenInvalid`, or a failure of the store.
     pub async fn list_notes(&self, owner: Subject, list: ListNotes) -> Result<NotesPage, Error> {
-        let ListNotes { order, show_deleted, view, size, page_token } = list;
+        let ListNotes { order, show_deleted, filter, view, size, page_token } = list;
         let now = self.clock.now();
+        let query = PageQuery { order, show_deleted, filter, view, size, after: None };
         let after = match page_token.as_str() {
             "" => None,
-            token => {
-                let position = self.page_tokens.open(token, owner, order, show_deleted, now);
-                Some(position.ok_or(Error::PageTokenInvalid)?)
-            }
+            token => Some(self.page_tokens.open(token, owner, &query, now).ok_or(Error::PageTokenInvalid)?),
         };
         let is_first = after.is_none();
-        let query = PageQuery { order, show_deleted, view, size, after };
-        let page = self.repository.for_owner(owner).page(query).await?;
-        let seal = |position| self.page_tokens.seal(owner, order, show_deleted, &position, now);
+        let page = self.repository.for_owner(owner).page(PageQuery { after, ..query.clone() }).await?;
+        let seal = |position| self.page_tokens.seal(owner, &query, &position, now);
         // Of a page without notes the moment is not known; a copy without notes may as well begin at the beginning.
         let as_of = is_first.then(|| page.as_of.unwrap_or(SyncPoint::BEGINNING));
         Ok(NotesPage {

@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::crypto::TokenKeys;
-use crate::domain::{Content, Etag, Note, NoteFields, NoteId, NotePatch, Order, PageSize, RequestId, Title, View};
+use crate::domain::{
+    Content, Etag, Note, NoteFields, NoteFilter, NoteId, NotePatch, Order, PageSize, RequestId, Title, View,
+};
 use crate::repository::Batching;
 use crate::testing::somebody;
 
@@ -287,6 +289,7 @@ fn list(order: &str, page_token: &str) -> ListNotes {
     ListNotes {
         order: Order::parse(order).expect("an order"),
         show_deleted: false,
+        filter: NoteFilter::default(),
         view: View::Basic,
         size: PageSize::parse(3).expect("a size"),
         page_token: page_token.to_owned(),
@@ -340,6 +343,7 @@ async fn a_page_token_is_for_one_caller_and_one_list_and_three_days() {
     let refused = [
         list("create_time desc", &next.page_token),
         ListNotes { show_deleted: true, ..next.clone() },
+        ListNotes { filter: NoteFilter { pinned: Some(false), ..NoteFilter::default() }, ..next.clone() },
         list("create_time", "rubbish"),
         list("create_time", &"A".repeat(100_000)),
     ];

@@ -36,7 +36,7 @@ mod tests {
     use super::super::TokenKeys;
     use super::*;
     use crate::domain::{Order, Position, SortValue};
-    use crate::testing::somebody;
+    use crate::testing::{list_in, somebody};
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -58,10 +58,11 @@ mod tests {
 
     #[test]
     fn a_token_of_one_method_is_none_of_another() {
-        let (tokens, alice, note, order) = (tokens(), somebody(), NoteId::from_uuid(Uuid::nil()), Order::ALL[0].1);
+        let (tokens, alice, note) = (tokens(), somebody(), NoteId::from_uuid(Uuid::nil()));
+        let list = list_in(Order::ALL[0].1);
         let token = tokens.seal_revisions(alice, note, RevisionId::from_number(7).unwrap(), NOW);
-        assert_eq!(tokens.open(&token, alice, order, false, NOW), None);
-        let token = tokens.seal(alice, order, false, &Position { value: SortValue::Time(NOW), id: note }, NOW);
+        assert_eq!(tokens.open(&token, alice, &list, NOW), None);
+        let token = tokens.seal(alice, &list, &Position { value: SortValue::Time(NOW), id: note }, NOW);
         assert_eq!(tokens.open_revisions(&token, alice, note, NOW), None);
     }
 }

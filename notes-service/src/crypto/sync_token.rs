@@ -78,6 +78,7 @@ mod tests {
     use super::*;
     use crate::crypto::PageTokens;
     use crate::domain::{NoteId, Order, Position, SortValue};
+    use crate::testing::list_in;
 
     const POINT: SyncPoint = SyncPoint { epoch: 1_764_000_000_000_000, change_seq: 17, begun_at: 12 };
 
@@ -121,13 +122,13 @@ mod tests {
 
     #[test]
     fn a_page_token_is_no_sync_token_and_a_sync_token_no_page_token() {
-        let (keys, alice, order) = (keys(), crate::testing::somebody(), Order::ALL[0].1);
+        let (keys, alice, list) = (keys(), crate::testing::somebody(), list_in(Order::ALL[0].1));
         let (now, sync) = (SystemTime::UNIX_EPOCH, SyncTokens::new(Arc::clone(&keys), 1));
         let pages = PageTokens::new(keys, Duration::from_secs(60));
         let position = Position { value: SortValue::Time(now), id: NoteId::from_uuid(uuid::Uuid::nil()) };
-        let page = pages.seal(alice, order, false, &position, now);
-        assert!(pages.open(&page, alice, order, false, now).is_some());
+        let page = pages.seal(alice, &list, &position, now);
+        assert!(pages.open(&page, alice, &list, now).is_some());
         assert_eq!(sync.open(&page, alice), None);
-        assert!(pages.open(&sync.seal(alice, POINT), alice, order, false, now).is_none());
+        assert!(pages.open(&sync.seal(alice, POINT), alice, &list, now).is_none());
     }
 }

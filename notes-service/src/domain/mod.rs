@@ -2,6 +2,7 @@
 
 mod digest;
 mod etag;
+mod filter;
 mod note;
 mod owner_state;
 mod page;
@@ -15,11 +16,12 @@ mod text;
 
 pub use digest::SetDigest;
 pub use etag::Etag;
+pub use filter::{NoteFilter, TimeRange, TimeRangeError};
 pub use note::{Color, Note, NoteFields, NoteId, Trashed, View};
 pub use owner_state::{OwnerState, Quota, QuotaExceeded, Stamp};
 pub use page::{
     BATCH_SIZE_MAX, NOTE_BYTES_BESIDE_CONTENT, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PageBudget,
-    PageQuery, PageSize, Position, SortField, SortValue, fits_an_answer,
+    PageQuery, PageSize, Position, SCANNED_MAX, SortField, SortValue, fits_an_answer,
 };
 pub use patch::{NotePatch, Update};
 pub use request::{Fingerprint, RequestId};

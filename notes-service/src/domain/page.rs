@@ -1,11 +1,13 @@
 use std::time::SystemTime;
 
-use super::{Note, NoteId, TitleKey, View};
+use super::{Note, NoteFilter, NoteId, TitleKey, View};
 
 /// Page size when the caller names none.
 pub const PAGE_SIZE_DEFAULT: u16 = 50;
 /// Largest page; more is brought down to it.
 pub const PAGE_SIZE_MAX: u16 = 1_000;
+/// Most notes that are looked at for a page, whatever a filter lets through.
+pub const SCANNED_MAX: u16 = 2_000;
 /// Most bytes of notes on a page, below the 4 MiB that common clients decode.
 pub const PAGE_BYTES: usize = 3 * 1_048_576;
 
@@ -162,6 +164,8 @@ pub struct PageQuery {
     pub order: Order,
     /// Whether notes in the trash are listed too.
     pub show_deleted: bool,
+    /// Which notes are listed.
+    pub filter: NoteFilter,
     /// Whether contents are read.
     pub view: View,
     /// How many notes at most.

@@ -82,6 +82,7 @@ mod owner_state;
 mod owners;
 mod page;
 mod purge;
+mod ranges;
 mod replicas;
 mod revision_text;
 mod revisions;

@@ -1,21 +1,23 @@
-use runtime::database::{DatabaseError, to_micros};
-use sea_orm::sea_query::{
-    Alias, Asterisk, Expr, ExprTrait as _, Order as Direction, Query, SelectStatement, UnionType,
-};
-use sea_orm::{ConnectionTrait, DbErr};
+use runtime::database::{DatabaseError, from_micros};
+use sea_orm::sea_query::{Alias, SelectStatement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use uuid::Uuid;
 
-use super::OwnedNotes;
 use super::contents::with_contents;
 use super::entity::{note, owner_state};
-use super::notes::{COLUMNS, CONTENT, NO_TRASH, from_row, in_trash, of_owner, present_trash};
+use super::notes::{COLUMNS, CONTENT, NO_TRASH, from_row, of_owner, present_trash};
+use super::ranges::{direction, looks_at_notes};
 use super::rows::{self, Column, Row};
+use super::{OwnedNotes, ranges};
 use crate::domain::{
-    Note, Order, PAGE_BYTES, PageBudget, PageQuery, Position, SortField, SortValue, SyncPoint, TitleKey, View,
+    Note, NoteId, PAGE_BYTES, PageBudget, PageQuery, Position, SortField, SortValue, SyncPoint, TitleKey, View,
 };
 
 /// The moment that a first page was read at.
 const AS_OF: [Column; 2] = [Column::Plain("as_of_epoch"), Column::Plain("as_of_seq")];
+
+/// What notes are sorted by in the order of titles.
+const TITLE_KEY: Column = Column::Binary("title_key");
 
 /// A page of notes.
 #[derive(Debug)]
@@ -29,9 +31,12 @@ pub struct Page {
 }
 
 impl OwnedNotes<'_> {
-    /// Reads one page by one statement, whose cost depends on the size of the page alone: each order has an index that
-    /// begins with the owner, and the place in it is found by comparing rows of values. Contents are not read in the
-    /// basic view. The page ends before its notes exceed 3 MiB, whatever fills them.
+    /// Reads one page, whose cost depends on the size of the page alone: each order has an index that begins with the
+    /// owner, or with the owner and a tag, and the place in it is found by comparing rows of values. Contents are not read
+    /// in the basic view. The page ends before its notes exceed 3 MiB, whatever fills them.
+    ///
+    /// This takes one statement, and one before it if the filter has conditions that no index answers: then the page ends
+    /// early when 2,000 notes were looked at.
     ///
     /// # Errors
     /// If the store fails.
@@ -45,11 +50,14 @@ impl OwnedNotes<'_> {
 }
 
 async fn read(connection: &impl ConnectionTrait, owner: Uuid, query: &PageQuery) -> Result<Page, DbErr> {
+    let until = if looks_at_notes(query) { last_scanned(connection, owner, query).await? } else { None };
     let columns = columns(query);
-    let mut rows = rows::fetch_all(connection, select(owner, query), &columns).await?;
+    let select = select(connection.get_database_backend(), owner, query, until.as_ref());
+    let mut rows = rows::fetch_all(connection, select, &columns).await?;
     let size = usize::from(query.size.get());
     let as_of = rows.first().filter(|_| query.after.is_none()).map(|row| as_of(row, query.view)).transpose()?;
-    let mut page = Page { notes: Vec::with_capacity(rows.len().min(size)), next: None, as_of };
+    // Where all that were looked at fit, the next page begins after the last one of them.
+    let mut page = Page { notes: Vec::with_capacity(rows.len().min(size)), next: until, as_of };
     let (mut last, mut budget) = (None, PageBudget::of(PAGE_BYTES));
     for row in &mut rows {
         let note = from_row(row, query.view)?;
@@ -69,6 +77,28 @@ async fn read(connection: &impl ConnectionTrait, owner: Uuid, query: &PageQuery)
     Ok(page)
 }
 
+/// The place of the last note that is looked at for a page; none when there are fewer. It is read before the page: what
+/// is written in between is looked at beyond the bound, and not left out.
+async fn last_scanned(
+    connection: &impl ConnectionTrait,
+    owner: Uuid,
+    query: &PageQuery,
+) -> Result<Option<Position>, DbErr> {
+    let sorted_by = match query.order.field {
+        SortField::CreateTime => Column::Plain("create_us"),
+        SortField::UpdateTime => Column::Plain("update_us"),
+        SortField::Title => TITLE_KEY,
+    };
+    let columns = [sorted_by, Column::Binary("note_id")];
+    let rows = rows::fetch_all(connection, ranges::last_scanned(owner, query), &columns).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let value = match query.order.field {
+        SortField::CreateTime | SortField::UpdateTime => SortValue::Time(from_micros(row.integer(0)?)),
+        SortField::Title => SortValue::Title(TitleKey::stored(row.bytes(0)?)),
+    };
+    Ok(Some(Position { value, id: NoteId::from_uuid(row.uuid(1)?) }))
+}
+
 /// The moment that a row of a first page was read at.
 fn as_of(row: &Row, view: View) -> Result<SyncPoint, DbErr> {
     let index = COLUMNS.len() + usize::from(view == View::Full);
@@ -86,82 +116,42 @@ fn columns(query: &PageQuery) -> Vec<Column> {
         columns.extend(AS_OF);
     }
     if query.order.field == SortField::Title {
-        columns.push(Column::Binary("title_key"));
+        columns.push(TITLE_KEY);
     }
     columns
 }
 
-/// The statement for a page and the first note after it.
-pub(super) fn select(owner: Uuid, query: &PageQuery) -> SelectStatement {
+/// The statement for a page and the first note after it, none of them after `until`.
+pub(super) fn select(backend: DbBackend, owner: Uuid, query: &PageQuery, until: Option<&Position>) -> SelectStatement {
+    let notes = |trash| {
+        let mut notes = ranges::of_page(backend, owner, trash, query, until);
+        for column in COLUMNS {
+            notes.column((note::Entity, column.name()));
+        }
+        if query.after.is_none() {
+            for (state, name) in [owner_state::Column::Epoch, owner_state::Column::ChangeSeq].into_iter().zip(AS_OF) {
+                notes.expr_as(of_owner(owner, state), Alias::new(name.name()));
+            }
+        }
+        if query.order.field == SortField::Title {
+            notes.column((note::Entity, note::Column::TitleKey));
+        }
+        notes
+    };
+    let key =
+        [ranges::sort_column(query.order.field), note::Column::NoteId].map(|column| (column, direction(query.order)));
     let page = if query.show_deleted {
         // Two ranges of the index, each in order, instead of one that would have to be sorted.
-        let mut both = Query::select();
-        both.column(Asterisk).from_subquery(range(owner, NO_TRASH.into(), query), Alias::new("live")).union(
-            UnionType::All,
-            Query::select()
-                .column(Asterisk)
-                .from_subquery(range(owner, present_trash(owner), query), Alias::new("in_trash"))
-                .to_owned(),
-        );
-        in_order(&mut both, query.order).limit(limit(query)).to_owned()
+        let mut both = ranges::both(notes(NO_TRASH.into()), notes(present_trash(owner)));
+        for (column, direction) in key.clone() {
+            both.order_by(column, direction);
+        }
+        both.limit(u64::from(query.size.get()) + 1).to_owned()
     } else {
-        range(owner, NO_TRASH.into(), query)
+        notes(NO_TRASH.into())
     };
     match query.view {
         View::Basic => page,
-        View::Full => {
-            let order =
-                [sort_column(query.order.field), note::Column::NoteId].map(|column| (column, direction(query.order)));
-            with_contents(owner, page, &columns(query), &order, PAGE_BYTES)
-        }
+        View::Full => with_contents(owner, page, &columns(query), &key, PAGE_BYTES),
     }
-}
-
-/// One range of the index of the order.
-fn range(owner: Uuid, trash: Expr, query: &PageQuery) -> SelectStatement {
-    let mut select = Query::select();
-    for column in COLUMNS {
-        select.column(column.name());
-    }
-    if query.after.is_none() {
-        for (state, name) in [owner_state::Column::Epoch, owner_state::Column::ChangeSeq].into_iter().zip(AS_OF) {
-            select.expr_as(of_owner(owner, state), Alias::new(name.name()));
-        }
-    }
-    if query.order.field == SortField::Title {
-        select.column(note::Column::TitleKey);
-    }
-    select.from(note::Entity).and_where(Expr::col(note::Column::OwnerId).eq(owner)).cond_where(in_trash([trash]));
-    if let Some(Position { value, id }) = &query.after {
-        let value = match value {
-            SortValue::Time(time) => Expr::value(to_micros(*time)),
-            SortValue::Title(key) => Expr::value(key.as_bytes().to_vec()),
-        };
-        // A comparison of rows, which the index answers at any depth; `a < ? OR (a = ? AND b < ?)` reads all before it.
-        let place = Expr::tuple([Expr::col(sort_column(query.order.field)), Expr::col(note::Column::NoteId)]);
-        let after = Expr::tuple([value, Expr::value(id.as_uuid())]);
-        select.and_where(if query.order.descending { place.lt(after) } else { place.gt(after) });
-    }
-    in_order(&mut select, query.order).limit(limit(query)).to_owned()
-}
-
-fn in_order(select: &mut SelectStatement, order: Order) -> &mut SelectStatement {
-    select.order_by(sort_column(order.field), direction(order)).order_by(note::Column::NoteId, direction(order))
-}
-
-const fn sort_column(field: SortField) -> note::Column {
-    match field {
-        SortField::CreateTime => note::Column::CreateUs,
-        SortField::UpdateTime => note::Column::UpdateUs,
-        SortField::Title => note::Column::TitleKey,
-    }
-}
-
-const fn direction(order: Order) -> Direction {
-    if order.descending { Direction::Desc } else { Direction::Asc }
-}
-
-/// One more than the page, to know whether there is a next one.
-fn limit(query: &PageQuery) -> u64 {
-    u64::from(query.size.get()) + 1
 }

@@ -14,9 +14,9 @@ use crate::domain::search::{
 use crate::domain::{
     BATCH_SIZE_MAX, CHANGES_PAGE_SIZE_DEFAULT, CHANGES_PAGE_SIZE_MAX, CONTENT_BYTES_MAX, CONTENT_CODE_POINTS_MAX,
     Change, Color, Content, NOTE_BYTES_BESIDE_CONTENT, Note, NoteFields, NoteId, Order, PAGE_BYTES, PAGE_SIZE_DEFAULT,
-    PAGE_SIZE_MAX, REVISION_PAGE_SIZE_DEFAULT, REVISION_PAGE_SIZE_MAX, RevisionReason, SNIPPET_CODE_POINTS,
-    TAG_NAME_CODE_POINTS_MAX, TAG_PAGE_SIZE_DEFAULT, TAG_PAGE_SIZE_MAX, TAGS_PER_NOTE_MAX, TAGS_PER_OWNER_MAX,
-    TITLE_CODE_POINTS_MAX, TagId, Title,
+    PAGE_SIZE_MAX, REVISION_PAGE_SIZE_DEFAULT, REVISION_PAGE_SIZE_MAX, RevisionReason, SCANNED_MAX,
+    SNIPPET_CODE_POINTS, TAG_NAME_CODE_POINTS_MAX, TAG_PAGE_SIZE_DEFAULT, TAG_PAGE_SIZE_MAX, TAGS_PER_NOTE_MAX,
+    TAGS_PER_OWNER_MAX, TITLE_CODE_POINTS_MAX, TagId, Title,
 };
 use crate::repository::UNTAGGED_AT_ONCE;
 
@@ -66,6 +66,8 @@ fn the_limits_in_the_contract_are_those_of_the_code() {
     check(SERVICE, &format!("when they come to more than {}", mebibytes(PAGE_BYTES)));
     let (default, max) = (PAGE_SIZE_DEFAULT, grouped(PAGE_SIZE_MAX.into()));
     check(SERVICE, &format!("0 means {default}, more than {max} means {max}, negative is refused"));
+    let scanned = grouped(SCANNED_MAX.into());
+    check(SERVICE, &format!("a page that would look at more than {scanned} notes ends early, with a token"));
     let (default, max) = (CHANGES_PAGE_SIZE_DEFAULT, grouped(CHANGES_PAGE_SIZE_MAX.into()));
     check(SYNC, &format!("0 means {default}, more than {max} means {max}, negative is refused"));
     check(SYNC, &format!("at most {WATCH_BATCH_CHANGES} and about {} KiB", WATCH_BATCH_BYTES / 1_024));

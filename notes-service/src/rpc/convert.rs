@@ -2,6 +2,7 @@
 //! never with what was sent.
 
 mod batch;
+mod filter;
 mod revisions;
 mod search;
 mod sync;
@@ -53,9 +54,10 @@ pub(super) fn list_notes(request: wire::ListNotesRequest) -> Result<ListNotes, M
     let mut violations = Violations::default();
     let size = violations.check("page_size", PageSize::parse(request.page_size).ok_or("must not be negative"));
     let view = violations.view(request.view, View::Basic);
+    let filter = violations.filter("filter", request.filter.as_ref());
     let (size, view) = violations.unless_any(size.zip(view))?;
     let order = Order::parse(&request.order_by).ok_or(Malformed::OrderBy)?;
-    Ok(ListNotes { order, show_deleted: request.show_deleted, view, size, page_token: request.page_token })
+    Ok(ListNotes { order, show_deleted: request.show_deleted, filter, view, size, page_token: request.page_token })
 }
 
 pub(super) fn update_note(request: &wire::UpdateNoteRequest) -> Result<UpdateNote, Malformed> {

@@ -258,7 +258,8 @@ async fn everything(app: &App, owner: Subject) -> HashMap<NoteId, (Note, Vec<Rev
     let (order, size) = (Order::parse("").expect("the default"), PageSize::parse(50).expect("a size"));
     let (mut notes, mut page_token) = (HashMap::new(), String::new());
     loop {
-        let list = ListNotes { order, show_deleted: true, view: View::Full, size, page_token };
+        let list =
+            ListNotes { order, show_deleted: true, filter: NoteFilter::default(), view: View::Full, size, page_token };
         let page = app.list_notes(owner, list).await.expect("a page");
         for note in page.notes {
             let history = history(app, owner, note.id).await.expect("it is there");

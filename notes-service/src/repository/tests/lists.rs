@@ -2,15 +2,16 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::domain::{Order, PAGE_BYTES, PageQuery, PageSize, Position, SortField, TitleKey, View};
+use crate::testing::list_in;
 
 impl Fixture {
-    async fn page(&self, owner: Subject, query: PageQuery) -> (Vec<Note>, Option<Position>) {
+    pub(super) async fn page(&self, owner: Subject, query: PageQuery) -> (Vec<Note>, Option<Position>) {
         let page = self.repository.for_owner(owner).page(query).await.expect("the store works");
         (page.notes, page.next)
     }
 
     /// All pages, one after the other, in sizes that `size` gives.
-    async fn walk(&self, owner: Subject, query: &PageQuery, mut size: impl FnMut() -> i32) -> Vec<Note> {
+    pub(super) async fn walk(&self, owner: Subject, query: &PageQuery, mut size: impl FnMut() -> i32) -> Vec<Note> {
         let (mut all, mut after) = (Vec::new(), None);
         loop {
             let size = PageSize::parse(size()).expect("a page size");
@@ -25,18 +26,12 @@ impl Fixture {
     }
 }
 
-fn query(order: &str) -> PageQuery {
-    PageQuery {
-        order: Order::parse(order).expect("an order"),
-        show_deleted: false,
-        view: View::Basic,
-        size: PageSize::parse(0).expect("the default"),
-        after: None,
-    }
+pub(super) fn query(order: &str) -> PageQuery {
+    list_in(Order::parse(order).expect("an order"))
 }
 
 /// The order as a program would sort that has all notes in memory.
-fn sorted(mut notes: Vec<Note>, order: Order) -> Vec<Note> {
+pub(super) fn sorted(mut notes: Vec<Note>, order: Order) -> Vec<Note> {
     notes.sort_by(|left, right| {
         let ascending = match order.field {
             SortField::CreateTime => left.create_time.cmp(&right.create_time),

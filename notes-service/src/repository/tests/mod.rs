@@ -3,6 +3,8 @@
 mod batches;
 mod changes;
 mod creations;
+mod filter_plans;
+mod filters;
 mod lists;
 mod migrations;
 mod plans;
@@ -47,7 +49,7 @@ pub(super) const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub(super) struct Fixture {
     pub(super) repository: NoteRepository,
     micros: AtomicU64,
-    _store: Store,
+    store: Store,
 }
 
 /// Why an update was refused.
@@ -78,7 +80,7 @@ impl Fixture {
         while !repository.is_ready(Duration::from_secs(5)).await {
             tokio::task::yield_now().await;
         }
-        Self { repository, micros: AtomicU64::new(1_764_000_000_000_000), _store: store }
+        Self { repository, micros: AtomicU64::new(1_764_000_000_000_000), store }
     }
 
     /// A time later than all before.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use runtime::database::Engine;
-use sea_orm::{ConnectionTrait as _, Statement, StatementBuilder};
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement, StatementBuilder};
 
 use super::super::purge::{Forgetful, Purge};
 use super::super::{
@@ -15,6 +15,7 @@ use crate::domain::{
     ChangesQuery, Order, PAGE_BYTES, PageQuery, PageSize, Position, RevisionId, RevisionQuery, SortField, SortValue,
     SyncPoint, TagId, TitleKey, View,
 };
+use crate::testing::list_in;
 
 impl Fixture {
     pub(super) async fn plan(&self, select: impl StatementBuilder + Send + 'static) -> String {
@@ -22,10 +23,10 @@ impl Fixture {
             Box::pin(async move {
                 let Statement { sql, values, db_backend } = connection.get_database_backend().build(&select);
                 let explain = match db_backend {
-                    sea_orm::DbBackend::Sqlite => "EXPLAIN QUERY PLAN ",
+                    DbBackend::Sqlite => "EXPLAIN QUERY PLAN ",
                     _ => "EXPLAIN (COSTS OFF) ",
                 };
-                let column = if db_backend == sea_orm::DbBackend::Sqlite { 3 } else { 0 };
+                let column = if db_backend == DbBackend::Sqlite { 3 } else { 0 };
                 let explained = Statement { sql: format!("{explain}{sql}"), values, db_backend };
                 let rows = connection.query_all_raw(explained).await?;
                 rows.iter().map(|row| row.try_get_by_index::<String>(column)).collect::<Result<Vec<_>, _>>()
@@ -70,7 +71,7 @@ impl Fixture {
         (alice, tag)
     }
 
-    async fn analyze(&self) {
+    pub(super) async fn analyze(&self) {
         let analyze = self.repository.database.write(|transaction| {
             Box::pin(async move {
                 transaction.execute_unprepared("ANALYZE").await?;
@@ -96,19 +97,19 @@ impl Fixture {
 /// A chunk of removals in the middle of the store.
 const PURGE: Purge = Purge { now: SystemTime::UNIX_EPOCH, tombstone_retention: Duration::ZERO, batch: 100 };
 
-fn from_the_middle(order: Order, show_deleted: bool, view: View) -> PageQuery {
+pub(super) fn from_the_middle(order: Order, show_deleted: bool, view: View) -> PageQuery {
     let value = match order.field {
         SortField::CreateTime | SortField::UpdateTime => SortValue::Time(from_micros(1_764_000_000_500_000)),
         SortField::Title => SortValue::Title(TitleKey::of(&Title::parse("500").unwrap())),
     };
     let after = Some(Position { value, id: NoteId::from_uuid(Uuid::max()) });
-    PageQuery { order, show_deleted, view, size: PageSize::parse(50).unwrap(), after }
+    PageQuery { show_deleted, view, after, ..list_in(order) }
 }
 
 /// The partitions of a table that a plan of PostgreSQL names, not the aliases that it gives them.
 pub(super) fn partitions<'a>(plan: &'a str, table: &str) -> BTreeSet<&'a str> {
-    let is_partition =
-        |name: &str| name.strip_prefix(table).is_some_and(|rest| rest.chars().all(|digit| digit.is_ascii_digit()));
+    let is_number = |rest: &str| rest.len() == 2 && rest.chars().all(|digit| digit.is_ascii_digit());
+    let is_partition = |name: &str| name.strip_prefix(table).is_some_and(is_number);
     let tables = plan.split(" on ").skip(1).filter_map(|rest| rest.split_whitespace().next());
     tables.filter(|name| is_partition(name)).collect()
 }
@@ -127,7 +128,7 @@ async fn a_page_is_found_in_its_index_by_a_comparison_of_rows() {
         for (show_deleted, view) in [(false, View::Basic), (true, View::Basic), (false, View::Full), (true, View::Full)]
         {
             let query = from_the_middle(order, show_deleted, view);
-            let plan = fixture.plan(page::select(alice, &query)).await;
+            let plan = fixture.plan(page::select(fixture.backend(), alice, &query, None)).await;
             let ranges = if show_deleted { 2 } else { 1 };
             match fixture.repository.database.engine() {
                 Engine::Sqlite => {

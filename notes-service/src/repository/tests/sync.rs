@@ -8,6 +8,7 @@ use crate::domain::{
     Change, ChangesQuery, Color, NOTE_BYTES_BESIDE_CONTENT, NotesDigest, Order, PAGE_BYTES, PageQuery, PageSize,
     SetDigest, SyncPoint, Tag, TagId, View,
 };
+use crate::testing::list_in;
 
 /// A copy of an owner's notes and tags, kept as the contract tells a client to.
 #[derive(Clone, Debug)]
@@ -86,7 +87,7 @@ impl Fixture {
     /// A copy of what a list brings, at the point of its first page.
     async fn list(&self, owner: Subject) -> Copy {
         let (order, size) = (Order::parse("").expect("the default"), PageSize::parse(7).expect("a size"));
-        let mut query = PageQuery { order, show_deleted: true, view: View::Full, size, after: None };
+        let mut query = PageQuery { show_deleted: true, view: View::Full, size, ..list_in(order) };
         let mut copy = Copy::of(owner);
         loop {
             let page = self.repository.for_owner(owner).page(query.clone()).await.expect("the store works");

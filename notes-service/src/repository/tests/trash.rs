@@ -1,6 +1,7 @@
 use super::super::purge::Purge;
 use super::*;
-use crate::domain::{Order, PageQuery, PageSize, SetDigest, View};
+use crate::domain::{Order, PageQuery, SetDigest, View};
+use crate::testing::list_in;
 
 const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
@@ -56,13 +57,8 @@ impl Fixture {
     }
 
     async fn listed(&self, owner: Subject, order: &str) -> Vec<NoteId> {
-        let query = PageQuery {
-            order: Order::parse(order).expect("an order"),
-            show_deleted: true,
-            view: View::Full,
-            size: PageSize::parse(0).expect("the default"),
-            after: None,
-        };
+        let order = Order::parse(order).expect("an order");
+        let query = PageQuery { show_deleted: true, view: View::Full, ..list_in(order) };
         let page = self.repository.for_owner(owner).page(query).await.expect("the store works");
         page.notes.into_iter().map(|note| note.id).collect()
     }

@@ -75,7 +75,7 @@ fn patch(violations: &mut Violations, tag: &wire::Tag, named: impl Fn(&str) -> b
 }
 
 impl Violations {
-    fn tag_name(&mut self, field: &str, name: &str) -> Option<TagId> {
+    pub(super) fn tag_name(&mut self, field: &str, name: &str) -> Option<TagId> {
         self.check(field, name.strip_prefix("tags/").and_then(TagId::parse).ok_or(NAME_RULE))
     }
 

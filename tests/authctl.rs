@@ -166,6 +166,7 @@ async fn people_get_a_table_programs_get_json_and_both_an_exit_code() {
         (&["sessions", "revoke", "that one"], 2, "names no session"),
         (&["accounts", "disable", "alice@"], 2, "no e-mail address"),
         (&["accounts", "praise", "alice@example.com"], 2, "praise"),
+        (&["keys", "list", "--json"], 1, "signing_key"),
         (&["audit", "--account", "nobody@example.com"], 3, "no such account"),
         (&["audit", "--session", "that one"], 2, "names no session"),
         (&["audit", "--event", "a_whim"], 2, "a_whim"),

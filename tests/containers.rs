@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use auth_service::AuthService;
-use authn::testing::TestIssuer;
 use notes_service::NotesService;
 use runtime::command::Service;
 use runtime::config::Reader;
@@ -244,7 +243,6 @@ fn assert_accepted<S: Service>(settings: Vec<(String, String)>) {
 fn stand_in(value: &str, folder: &Path) -> String {
     let Some(secret) = value.strip_prefix("/run/secrets/") else { return value.to_owned() };
     let content = match secret {
-        "signing_key" => TestIssuer::new("http://127.0.0.1:50051", "notes-service").private_pem(),
         "auth_database_url" | "notes_database_url" => "postgres://role:password@postgres/database".to_owned(),
         _ => "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef".to_owned(),
     };

@@ -88,16 +88,16 @@ async fn secrets_in_the_data_folder_are_for_their_owner_alone() {
     let data = folder.path().join("data");
     let mode = |path: &Path| std::fs::metadata(path).expect("it exists").permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
-    for secret in ["signing-key.pem", "refresh-secret", "page-token-secret", "auth.db", "notes.db"] {
+    for secret in ["key-encryption-key", "refresh-secret", "page-token-secret", "auth.db", "notes.db"] {
         assert_eq!(mode(&data.join(secret)), 0o600, "{secret}");
     }
     drop(program);
 
-    let key = data.join("signing-key.pem");
+    let key = data.join("key-encryption-key");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).expect("changed");
     let mut refused = Program::spawn("standalone", folder.path(), &ANY_PORTS);
     assert!(!refused.wait().success(), "a key that others can read is refused");
-    assert!(refused.log.iter().any(|line| line.contains("signing-key.pem")), "{:#?}", refused.log);
+    assert!(refused.log.iter().any(|line| line.contains("key-encryption-key")), "{:#?}", refused.log);
 }
 
 #[tokio::test]
@@ -168,7 +168,11 @@ async fn no_acknowledged_note_is_lost_to_a_kill() {
 #[tokio::test]
 async fn the_services_run_as_two_processes_that_share_only_the_issuer_and_the_keys() {
     let (auth_folder, notes_folder) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    let auth = Program::start("auth-service", auth_folder.path(), &ANY_PORTS[..2], 2);
+    let private = auth_folder.path().join("key.pem");
+    write_secret(&private, &TestIssuer::new("http://127.0.0.1:50051", "notes-service").private_pem());
+    let key = private.display().to_string();
+    let settings = [&ANY_PORTS[..2], &[("AUTH_SERVICE_SIGNING_KEY_FILE", key.as_str())]].concat();
+    let auth = Program::start("auth-service", auth_folder.path(), &settings, 2);
     let jwks = format!("http://{}/.well-known/jwks.json", auth.listeners["auth"]);
     let mut settings = ANY_PORTS[2..].to_vec();
     settings.push(("NOTES_SERVICE_TRUST_JWKS_URL", &jwks));
@@ -179,8 +183,7 @@ async fn the_services_run_as_two_processes_that_share_only_the_issuer_and_the_ke
     let made = alice.write("by URL", "").await;
     drop(by_url);
 
-    // The same store, the keys from a file: the public half of the key that the auth service made.
-    let private = auth_folder.path().join("data/signing-key.pem");
+    // The same store, the keys from a file: the public half of the auth service's key, which takes no turns.
     let public = notes_folder.path().join("auth-public.pem");
     let done = Command::new("openssl").args(["pkey", "-pubout", "-in"]).arg(private).arg("-out").arg(&public).status();
     assert!(done.expect("openssl runs").success());

@@ -2,6 +2,7 @@
 
 mod audit;
 mod internal;
+mod signing_keys;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,8 +13,9 @@ use runtime::server::ServerConfig;
 
 use self::audit::AuditConfig;
 use self::internal::InternalConfig;
+use self::signing_keys::SigningKeyConfig;
 use crate::app::TrustPace;
-use crate::crypto::{HashingSettings, KeyBits, MAX_ITERATIONS, MAX_MEMORY_KIB};
+use crate::crypto::{HashingSettings, MAX_ITERATIONS, MAX_MEMORY_KIB};
 use crate::domain::{
     EmailRules, LEAST_MIN_CODE_POINTS, MAX_ACCESS_TOKEN_TTL, MAX_PASSWORD_BYTES, PasswordRules, SessionLimits,
 };
@@ -42,8 +44,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Where secrets that are made here are kept.
     pub(crate) data_dir: PathBuf,
-    pub(crate) signing_key: Option<Secret>,
-    pub(crate) signing_key_bits: KeyBits,
+    pub(crate) signing_keys: SigningKeyConfig,
     pub(crate) refresh_secret: Option<Secret>,
     pub(crate) token: TokenConfig,
     pub(crate) session: SessionLimits,
@@ -80,13 +81,7 @@ impl Config {
             server: ServerConfig::read(reader, "127.0.0.1:50051", MAX_REQUEST_BYTES),
             database: DatabaseConfig::read(reader, &database_url),
             data_dir,
-            signing_key: reader.secret(
-                "signing_key",
-                None,
-                "RSA private key that signs access tokens, as PEM (PKCS#8 or PKCS#1), at least 2,048 bits. Without it \
-                 one is made at first start and kept in data_dir; on PostgreSQL it must be given.",
-            ),
-            signing_key_bits: key_bits(reader),
+            signing_keys: SigningKeyConfig::read(reader),
             refresh_secret: reader.secret(
                 "refresh_secret",
                 None,
@@ -122,6 +117,7 @@ impl Config {
         };
         config.check_secrets(reader);
         internal::check_overlap(reader, &config);
+        signing_keys::check_publish_ahead(reader, &config);
         config
     }
 
@@ -149,8 +145,9 @@ impl Config {
             return;
         }
         let why = "must be given with a PostgreSQL store, for all replicas must have the same";
-        if self.signing_key.is_none() {
-            reader.refuse("signing_key", why);
+        if self.signing_keys.given.is_none() && self.signing_keys.encryption_key.is_none() {
+            let why = "must be given with a PostgreSQL store, or signing_key, for all replicas must have the same";
+            reader.refuse("signing_keys.encryption_key", why);
         }
         if self.refresh_secret.is_none() {
             reader.refuse("refresh_secret", why);
@@ -206,23 +203,6 @@ impl TokenConfig {
                 .refuse("token.audiences", "must contain token.audience, or no token is good for this service itself");
         }
         config
-    }
-}
-
-fn key_bits(reader: &mut Reader) -> KeyBits {
-    match reader.number(
-        "signing_key_bits",
-        2048,
-        2048..=4096,
-        "Size of a signing key that is made: 2048, 3072 or 4096.",
-    ) {
-        2048 => KeyBits::Rsa2048,
-        3072 => KeyBits::Rsa3072,
-        4096 => KeyBits::Rsa4096,
-        _ => {
-            reader.refuse("signing_key_bits", "must be 2048, 3072 or 4096");
-            KeyBits::Rsa2048
-        }
     }
 }
 
@@ -366,9 +346,11 @@ mod tests {
     #[test]
     fn a_shared_store_needs_shared_secrets() {
         let url = ("DATABASE_URL", "postgres://auth@db/auth");
-        check_refused(&[url], "signing_key");
+        check_refused(&[url], "signing_keys.encryption_key");
         check_refused(&[url, ("SIGNING_KEY", "PEM")], "refresh_secret");
-        read(&[url, ("SIGNING_KEY", "PEM"), ("REFRESH_SECRET", "secret")]).expect("good as far as can be seen here");
+        for key in ["SIGNING_KEY", "SIGNING_KEYS_ENCRYPTION_KEY"] {
+            read(&[url, (key, "secret"), ("REFRESH_SECRET", "secret")]).expect("good as far as can be seen here");
+        }
     }
 
     #[test]

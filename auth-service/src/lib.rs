@@ -18,25 +18,31 @@ mod rpc;
 use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use authn::{Clock, Trust, Verifier, VerifierConfig};
 use futures_util::FutureExt as _;
 use runtime::config::{Reader, Secret};
-use runtime::database::Database;
+use runtime::database::{Database, DatabaseError};
 use runtime::kept_secret;
 use runtime::server::{Check, InternalServices, Server, Services};
 use uuid::Uuid;
 
-use self::app::{App, Audit, Limits, TrustHub};
+use self::app::{App, Audit, Error as AppError, KeyKeeper, Limits, SigningKeys, TrustHub};
 pub use self::config::Config;
-use self::crypto::{KeySource, PasswordHasher, RefreshSecret, SecretSource, SigningKey, TokenSettings, TokenSigner};
-use self::repository::Repository;
+use self::crypto::{
+    KeyEncryptionKey, PasswordHasher, RefreshSecret, SecretSource, SigningKey, TokenSettings, TokenSigner,
+};
+use self::repository::{Repository, RepositoryError};
 use self::rpc::{Published, Rules};
 
 /// Longest wait for the store to say that it is ready.
 const READY_WITHIN: Duration = Duration::from_secs(1);
+
+/// Longest wait for the signing keys before the service starts without them.
+const KEYS_WITHIN: Duration = Duration::from_secs(3);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -61,13 +67,13 @@ impl runtime::command::Service for AuthService {
         make_data_folder(&config)?;
         let repository = Repository::open(&config.database).await?.with_tokens_in_audit(config.audit.tokens);
         let database = repository.database().clone();
-        let key = SigningKey::load(key_source(&config)).await?;
+        let signer = TokenSigner::new(token_settings(&config));
+        let earlier_key = earlier_key(&config).await?;
+        let keys = signing_keys(&config, &signer, earlier_key.as_ref()).await?;
         let (feed, trust) = Trust::fed();
         let verifier = Verifier::new(verifier_config(&config), trust, clock.clone());
-        let signer = TokenSigner::new(key, token_settings(&config))?;
         let published = Published {
             issuer: config.token.issuer.clone(),
-            keys: signer.published_keys(),
             scopes: config.token.scopes.clone(),
             max_age: config.jwks_max_age,
         };
@@ -75,19 +81,28 @@ impl runtime::command::Service for AuthService {
             clock,
             repository,
             hasher: PasswordHasher::start(config.hashing).await?,
-            signer: Arc::new(signer),
+            signer,
+            keys,
             refresh_secret: RefreshSecret::load(secret_source(&config)).await?,
             verifier: verifier.clone(),
             trust: Arc::new(TrustHub::new(Uuid::new_v4(), feed, config.trust)),
             limits: limits(&config),
             audit: Audit::new(config.audit.settings),
         });
+        begin_keys(&app).await?;
+        if let Some(key) = earlier_key {
+            forget_earlier_key(&config, &app, &key)?;
+        }
+        let published_keys = {
+            let app = Arc::clone(&app);
+            move || app.published_keys()
+        };
         let rules = Rules { email: config.email, password: config.password };
         let services = Services {
             domain: rpc::DOMAIN,
             grpc: rpc::routes(&app, rules, config.server.max_request_bytes),
             names: rpc::SERVICES.to_vec(),
-            http: rpc::router(&published),
+            http: rpc::router(&published, published_keys),
             policy: rpc::policy(),
             checks: vec![database_check(database.clone()), trust_check(&verifier)],
             verifier,
@@ -128,7 +143,8 @@ impl runtime::command::Service for AuthService {
                 app.keep_forgetting_sessions(),
                 app.keep_cleaning_up(),
                 app.keep_writing_audit(),
-                app.keep_watching_trust()
+                app.keep_watching_trust(),
+                app.keep_rotating_keys()
             );
         });
         self.server.serve(shutdown).await;
@@ -151,11 +167,74 @@ fn make_data_folder(config: &Config) -> std::io::Result<()> {
     if config.is_embedded() { kept_secret::make_private_folder(&config.data_dir) } else { Ok(()) }
 }
 
-fn key_source(config: &Config) -> KeySource {
-    match &config.signing_key {
-        Some(pem) => KeySource::Given(pem.clone()),
-        None => KeySource::Kept(config.data_dir.join("signing-key.pem"), config.signing_key_bits),
+/// Where a signing key was kept before there were keys in the store.
+fn earlier_key_file(config: &Config) -> PathBuf {
+    config.data_dir.join("signing-key.pem")
+}
+
+async fn earlier_key(config: &Config) -> Result<Option<SigningKey>, BoxError> {
+    if !config.is_embedded() || config.signing_keys.is_fixed() {
+        return Ok(None);
     }
+    Ok(SigningKey::kept(earlier_key_file(config)).await?)
+}
+
+/// Where the keys that sign come from. A store without keys begins with the one that signed before, if there is one.
+async fn signing_keys(
+    config: &Config,
+    signer: &TokenSigner,
+    earlier_key: Option<&SigningKey>,
+) -> Result<SigningKeys, BoxError> {
+    let given = match &config.signing_keys.given {
+        Some(pem) => Some(SigningKey::given(pem.clone()).await?),
+        None => None,
+    };
+    if config.signing_keys.is_fixed()
+        && let Some(key) = given
+    {
+        let public = key.public().clone();
+        signer.take(key)?;
+        return Ok(SigningKeys::Given(public));
+    }
+    let encryption = Arc::new(KeyEncryptionKey::load(encryption_key_source(config)).await?);
+    let first = given.as_ref().or(earlier_key).map(|key| key.seal(&encryption)).transpose()?;
+    let keys = &config.signing_keys;
+    Ok(SigningKeys::kept(KeyKeeper { encryption: Some(encryption), bits: keys.bits, rules: keys.rules, first }))
+}
+
+fn encryption_key_source(config: &Config) -> SecretSource {
+    match &config.signing_keys.encryption_key {
+        Some(secret) => SecretSource::Given(secret.clone()),
+        None => SecretSource::Kept(config.data_dir.join("key-encryption-key")),
+    }
+}
+
+/// Has a key sign before anybody calls. A store that cannot be reached is waited for by the service, which is not ready
+/// until then; keys that cannot be decrypted are refused here.
+async fn begin_keys(app: &App) -> Result<(), BoxError> {
+    let begun = tokio::time::timeout(KEYS_WITHIN, async {
+        app.repository.database().ready().await;
+        app.begin_keys().await
+    });
+    match begun.await {
+        Ok(Err(AppError::Repository(RepositoryError::Database(DatabaseError::Unavailable(_))))) | Err(_) => {
+            tracing::warn!("the signing keys cannot be read yet");
+            Ok(())
+        }
+        Ok(begun) => Ok(begun?),
+    }
+}
+
+/// Removes the file of a key that is in the store by now, where it is encrypted and ends when it is due.
+fn forget_earlier_key(config: &Config, app: &App, key: &SigningKey) -> std::io::Result<()> {
+    let file = earlier_key_file(config);
+    if !app.published_keys().contains(key.public()) {
+        tracing::warn!(file = %file.display(), "{} is not used", file.display());
+        return Ok(());
+    }
+    std::fs::remove_file(&file)?;
+    tracing::info!(file = %file.display(), "moved the signing key of {} into the store", file.display());
+    Ok(())
 }
 
 fn secret_source(config: &Config) -> SecretSource {

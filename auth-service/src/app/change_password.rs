@@ -30,7 +30,7 @@ impl App {
             if let Some(ended) = self.repository.change_password(&next, new, now).await? {
                 security_log::record(&SecurityEvent::PasswordChanged(account_then.id));
                 security_log::ended(account_then.id, RevokeReason::PasswordChange, ended);
-                return self.issue(&account_then, &next, now);
+                return self.issue(&account_then, &next, now).await;
             }
             // Either a refresh of this session was faster, or this change has no ground any more.
             session = self.still_at(&session, account_then.token_version - 1).await?;

@@ -53,7 +53,7 @@ impl App {
             }
         }
         security_log::record(&SecurityEvent::LoginSucceeded(key));
-        let tokens = self.issue(&account, &session, now)?;
+        let tokens = self.issue(&account, &session, now).await?;
         Ok(LoggedIn { account: Account { last_login_at: Some(now), ..account }, session, tokens })
     }
 

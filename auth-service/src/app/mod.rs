@@ -11,6 +11,7 @@ mod logout;
 mod reauthenticate;
 mod refresh;
 mod register;
+mod rotate_keys;
 mod security_log;
 mod sign_out;
 #[cfg(test)]
@@ -31,10 +32,11 @@ pub(crate) use self::admit::Caller;
 pub(crate) use self::audit::{Audit, AuditSettings};
 pub(crate) use self::login::LoginAttempt;
 pub(crate) use self::register::NewAccount;
+pub(crate) use self::rotate_keys::{KeyChangeError, KeyKeeper, SigningKeys};
 pub(crate) use self::sign_out::SignOutScope;
 pub(crate) use self::verify_token::ActiveToken;
 pub(crate) use self::watch_trust::{TrustHub, TrustMessage, TrustNews, TrustPace, TrustWatch};
-use crate::crypto::{HashError, NoRandomness, PasswordHasher, PublicJwk, RefreshSecret, SigningError, TokenSigner};
+use crate::crypto::{HashError, KeyError, NoRandomness, PasswordHasher, RefreshSecret, SigningError, TokenSigner};
 use crate::domain::{AccessGrant, Account, RefreshToken, SecurityEvent, Session, SessionLimits, TooFarBehind};
 use crate::repository::{Repository, RepositoryError};
 
@@ -44,7 +46,8 @@ pub(crate) struct App {
     pub(crate) clock: Clock,
     pub(crate) repository: Repository,
     pub(crate) hasher: PasswordHasher,
-    pub(crate) signer: Arc<TokenSigner>,
+    pub(crate) signer: TokenSigner,
+    pub(crate) keys: SigningKeys,
     pub(crate) refresh_secret: RefreshSecret,
     pub(crate) verifier: Verifier,
     pub(crate) trust: Arc<TrustHub>,
@@ -137,6 +140,9 @@ pub(crate) enum Error {
     /// A token could not be signed.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// A signing key could not be made or read.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// There is no randomness for a new session.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
@@ -146,13 +152,9 @@ pub(crate) enum Error {
 }
 
 impl App {
-    /// The public keys that verify access tokens.
-    pub(crate) fn signing_keys(&self) -> Vec<PublicJwk> {
-        self.signer.published_keys()
-    }
-
     /// The tokens of a session's present generation.
-    fn issue(&self, account: &Account, session: &Session, now: SystemTime) -> Result<Tokens, Error> {
+    async fn issue(&self, account: &Account, session: &Session, now: SystemTime) -> Result<Tokens, Error> {
+        self.prove_signer().await?;
         let grant = AccessGrant::new(account, session, self.limits.access_token_ttl, now);
         let access_expires_at = grant.expires_at;
         let tokens = Tokens {

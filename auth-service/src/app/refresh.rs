@@ -28,14 +28,14 @@ impl App {
                 }
                 Rotation::Rotated(next) => {
                     if self.repository.advance(&next).await? {
-                        return self.issue(&account, &next, now);
+                        return self.issue(&account, &next, now).await;
                     }
                 }
-                Rotation::Concurrent => return self.issue(&account, &session, now),
+                Rotation::Concurrent => return self.issue(&account, &session, now).await,
                 Rotation::ResponseLost(next) => {
                     if self.repository.reissue(&next).await? {
                         self.note(SecurityEvent::ResponseLost(key, next.generation));
-                        return self.issue(&account, &next, now);
+                        return self.issue(&account, &next, now).await;
                     }
                 }
                 Rotation::Superseded => return Err(Error::RefreshSuperseded),

@@ -94,6 +94,10 @@ pub(super) fn record(event: &SecurityEvent) {
         SecurityEvent::AccountEnabled(account) => {
             info!(event = name, account.id = %account, "enabled account {account}");
         }
+        SecurityEvent::KeyCreated(id) => info!(event = name, key.id = %id, "made signing key {id}"),
+        SecurityEvent::KeyActivated(id) => info!(event = name, key.id = %id, "signing key {id} signs from now on"),
+        SecurityEvent::KeyRetired(id) => info!(event = name, key.id = %id, "signing key {id} signs no more"),
+        SecurityEvent::KeyRevoked(id) => warn!(event = name, key.id = %id, "revoked signing key {id}"),
         SecurityEvent::AuditOverflow => warn!(event = name, "more is refused than the audit keeps one by one"),
         SecurityEvent::PasswordQueueFull => warn!(event = name, "the queue of passwords is full"),
     }

@@ -11,14 +11,16 @@ use uuid::Uuid;
 
 use super::login::LoggedIn;
 use super::watch_trust::Progress;
-use super::{App, Audit, AuditSettings, Caller, Error, Limits, LoginAttempt, NewAccount, Tokens, TrustHub, TrustPace};
+use super::{
+    App, Audit, AuditSettings, Caller, Error, KeyKeeper, Limits, LoginAttempt, NewAccount, SigningKeys, Tokens,
+    TrustHub, TrustPace,
+};
 use crate::crypto::{
-    HashingSettings, KeyBits, KeySource, PasswordHasher, RefreshSecret, SecretSource, SigningKey, TokenSettings,
-    TokenSigner,
+    HashingSettings, KeyBits, KeyEncryptionKey, PasswordHasher, RefreshSecret, SecretSource, TokenSettings, TokenSigner,
 };
 use crate::domain::{
-    Account, AuditFilter, AuditRecord, ClientLabel, DisplayName, Email, EmailRules, Origin, Password, PasswordRules,
-    PresentedPassword, Session, SessionLimits,
+    Account, AuditFilter, AuditRecord, ClientLabel, DisplayName, Email, EmailRules, KeyRules, Origin, Password,
+    PasswordRules, PresentedPassword, Session, SessionLimits,
 };
 use crate::repository::Repository;
 
@@ -37,6 +39,9 @@ pub(super) const LIMITS: Limits = Limits {
 pub(super) const AUDIT: AuditSettings =
     AuditSettings { retention: Duration::from_secs(90 * 86_400), refusals_per_minute: 10 };
 pub(super) const PACE: TrustPace = TrustPace { interval: Duration::from_millis(200), overlap: Duration::from_secs(20) };
+pub(super) const KEY_RULES: KeyRules =
+    KeyRules { rotation_interval: Duration::from_secs(30 * 86_400), publish_ahead: Duration::from_secs(600) };
+pub(super) const SECRET: &str = "a secret of the tests that has more than thirty-two bytes";
 pub(super) const PASSWORD: &str = "a quiet teapot!";
 pub(super) const CHEAP: HashingSettings = HashingSettings { memory_kib: 64, iterations: 1, permits: 2, queue: 64 };
 
@@ -53,36 +58,9 @@ impl Fixture {
 
     pub(super) async fn with(hashing: HashingSettings) -> Self {
         let store = Store::fresh().await;
-        let folder = tempfile::tempdir().expect("a folder");
         let clock = ManualClock::starting_at(UNIX_EPOCH + Duration::from_secs(1_800_000_000));
-        let source = KeySource::Kept(folder.path().join("signing-key.pem"), KeyBits::Rsa2048);
-        let key = SigningKey::load(source).await.expect("made");
-        let (feed, trust) = Trust::fed();
-        let verifier = VerifierConfig {
-            issuer: "http://auth.test".to_owned(),
-            audience: "auth-service".to_owned(),
-            leeway: Duration::from_secs(5),
-            max_lifetime: Duration::from_secs(600),
-            remembered_tokens: 100,
-            max_staleness: None,
-        };
-        let settings = TokenSettings {
-            issuer: "http://auth.test".to_owned(),
-            audiences: vec!["auth-service".to_owned()],
-            scopes: vec!["account.read".to_owned(), "notes.read".to_owned()],
-        };
-        let secret = Secret::new("a secret of the tests that has more than thirty-two bytes".to_owned());
-        let app = App {
-            clock: clock.clock(),
-            repository: Repository::open(&store.config()).await.expect("opens").with_tokens_in_audit(true),
-            hasher: PasswordHasher::start(hashing).await.expect("good settings"),
-            signer: Arc::new(TokenSigner::new(key, settings).expect("a signer")),
-            refresh_secret: RefreshSecret::load(SecretSource::Given(secret)).await.expect("long enough"),
-            verifier: Verifier::new(verifier, trust, clock.clock()),
-            trust: Arc::new(TrustHub::new(Uuid::from_u128(1), feed, PACE)),
-            limits: LIMITS,
-            audit: Audit::new(AUDIT),
-        };
+        let app = app(&store, &clock, hashing).await;
+        app.begin_keys().await.expect("a store that answers");
         app.look_at_trust(&mut Progress::default()).await.expect("a store that answers");
         Self { app: Arc::new(app), clock, store }
     }
@@ -94,18 +72,10 @@ impl Fixture {
 
     /// Another service on the same store.
     pub(super) async fn replica(&self) -> Arc<App> {
-        let repository = Repository::open(&self.store.config()).await.expect("opens").with_tokens_in_audit(true);
-        Arc::new(App {
-            clock: self.clock.clock(),
-            repository,
-            hasher: PasswordHasher::start(CHEAP).await.expect("good settings"),
-            signer: Arc::clone(&self.app.signer),
-            refresh_secret: self.app.refresh_secret.clone(),
-            verifier: self.app.verifier.clone(),
-            trust: Arc::clone(&self.app.trust),
-            limits: LIMITS,
-            audit: Audit::new(AUDIT),
-        })
+        let replica = app(&self.store, &self.clock, CHEAP).await;
+        replica.repository.database().ready().await;
+        replica.begin_keys().await.expect("a store that answers");
+        Arc::new(App { verifier: self.app.verifier.clone(), trust: Arc::clone(&self.app.trust), ..replica })
     }
 
     /// Stops the service without a word, and starts it again. What it had in memory is gone.
@@ -158,7 +128,7 @@ impl Fixture {
         self.app.verify_token(token).await.expect("no failure").is_some()
     }
 
-    /// The audit as it is once what was noted is written: name, account, session and reason of each record.
+    /// The audit of people as it is once what was noted is written: name, account, session and reason of each record.
     pub(super) async fn audit(&self) -> Vec<[String; 4]> {
         self.app.write_audit().await;
         let records = self.app.repository.audit_records(&AuditFilter::default(), 1000).await.expect("read");
@@ -167,12 +137,52 @@ impl Fixture {
             let account = record.account.map(|account| account.to_string()).unwrap_or_default();
             [record.event, account, session, record.reason.unwrap_or_default()]
         };
-        records.into_iter().map(fields).collect()
+        records.into_iter().filter(|record| record.kid.is_none()).map(fields).collect()
     }
 
     pub(super) async fn execute(&self, sql: &'static str) {
         self.app.repository.execute(sql).await;
     }
+}
+
+/// A service on a store, which has not looked at it yet.
+pub(super) async fn app(store: &Store, clock: &ManualClock, hashing: HashingSettings) -> App {
+    let (feed, trust) = Trust::fed();
+    let verifier = VerifierConfig {
+        issuer: "http://auth.test".to_owned(),
+        audience: "auth-service".to_owned(),
+        leeway: Duration::from_secs(5),
+        max_lifetime: Duration::from_secs(600),
+        remembered_tokens: 100,
+        max_staleness: None,
+    };
+    let settings = TokenSettings {
+        issuer: "http://auth.test".to_owned(),
+        audiences: vec!["auth-service".to_owned()],
+        scopes: vec!["account.read".to_owned(), "notes.read".to_owned()],
+    };
+    App {
+        clock: clock.clock(),
+        repository: Repository::open(&store.config()).await.expect("opens").with_tokens_in_audit(true),
+        hasher: PasswordHasher::start(hashing).await.expect("good settings"),
+        signer: TokenSigner::new(settings),
+        keys: SigningKeys::kept(keeper(SECRET).await),
+        refresh_secret: RefreshSecret::load(secret(SECRET)).await.expect("long enough"),
+        verifier: Verifier::new(verifier, trust, clock.clock()),
+        trust: Arc::new(TrustHub::new(Uuid::from_u128(1), feed, PACE)),
+        limits: LIMITS,
+        audit: Audit::new(AUDIT),
+    }
+}
+
+/// Keeps keys encrypted under this secret.
+pub(super) async fn keeper(text: &str) -> KeyKeeper {
+    let encryption = KeyEncryptionKey::load(secret(text)).await.expect("long enough");
+    KeyKeeper { encryption: Some(Arc::new(encryption)), bits: KeyBits::Rsa2048, rules: KEY_RULES, first: None }
+}
+
+fn secret(text: &str) -> SecretSource {
+    SecretSource::Given(Secret::new(text.to_owned()))
 }
 
 pub(super) fn email(address: &str) -> Email {

@@ -11,7 +11,6 @@ use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
 use super::{App, Error};
-use crate::crypto::PublicJwk;
 use crate::domain::{
     KeyState, LoggedRevocation, MOST_IN_A_CHANGE, Revocation, TrustChange, TrustCursor, TrustKey, TrustLog,
     TrustLogBounds,
@@ -137,14 +136,15 @@ impl TrustHub {
         Ok(TrustWatch { hub: Arc::clone(self), told, position, state })
     }
 
-    /// Reads what has changed in a store, and what may have turned up late, and tells it.
+    /// Reads what has changed in a store, and what may have turned up late, and tells it. Keys are read after revocations:
+    /// before verifiers hear that one is revoked, this replica signs with another.
     ///
     /// # Errors
     /// If the store fails.
     pub(super) async fn look(
         &self,
         repository: &Repository,
-        keys: Vec<TrustKey>,
+        keys: impl Future<Output = Result<Vec<TrustKey>, Error>>,
         now: SystemTime,
         progress: &mut Progress,
     ) -> Result<(), Error> {
@@ -161,7 +161,7 @@ impl TrustHub {
             }
         }
         progress.note(began, Instant::now(), after, self.pace.overlap);
-        self.take(keys, read, began, now);
+        self.take(keys.await?, read, began, now);
         Ok(())
     }
 
@@ -277,13 +277,7 @@ impl App {
 
     /// Reads what has changed, and tells it.
     pub(super) async fn look_at_trust(&self, progress: &mut Progress) -> Result<(), Error> {
-        self.trust.look(&self.repository, self.trust_keys(), self.clock.now(), progress).await
-    }
-
-    /// Every key that verifiers are to know.
-    fn trust_keys(&self) -> Vec<TrustKey> {
-        let of = |key: PublicJwk| TrustKey { kid: key.kid, n: key.n, e: key.e, state: KeyState::Current };
-        self.signer.published_keys().into_iter().map(of).collect()
+        self.trust.look(&self.repository, self.read_keys(), self.clock.now(), progress).await
     }
 }
 

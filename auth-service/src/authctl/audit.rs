@@ -77,7 +77,8 @@ fn span(words: &str) -> Option<Duration> {
 }
 
 fn table_of(records: Vec<AuditRecord>) -> Table {
-    let mut table = Table::new(&["at", "event", "account", "session", "generation", "reason", "sessions", "times"]);
+    let mut table =
+        Table::new(&["at", "event", "account", "session", "generation", "reason", "sessions", "kid", "times"]);
     for record in records {
         table.push(vec![
             time(record.at),
@@ -87,6 +88,7 @@ fn table_of(records: Vec<AuditRecord>) -> Table {
             json!(record.generation),
             json!(record.reason),
             json!(record.sessions),
+            json!(record.kid),
             json!(record.times),
         ]);
     }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod audit;
+mod keys;
 mod sessions;
 mod settings;
 mod table;
@@ -46,6 +47,9 @@ enum Command {
     /// Lists and ends sessions.
     #[command(subcommand)]
     Sessions(sessions::Command),
+    /// Lists the signing keys, has them take turns, and revokes them.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Shows what happened to whose security, in the order in which it happened.
     Audit(audit::Command),
 }
@@ -93,6 +97,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         let done = match &arguments.command {
             Command::Accounts(command) => command.run(&operator).await,
             Command::Sessions(command) => command.run(&operator).await,
+            Command::Keys(command) => command.run(&operator, &config).await,
             Command::Audit(command) => command.run(&operator).await,
         };
         operator.repository.database().close().await;

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
@@ -11,22 +12,17 @@ use aws_lc_rs::signature::{
     KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents,
 };
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+#[cfg(test)]
+use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use runtime::config::Secret;
 use runtime::kept_secret;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::task::{JoinError, spawn_blocking};
-use zeroize::Zeroizing;
 
-/// Where the signing key comes from.
-#[derive(Clone, Debug)]
-pub(crate) enum KeySource {
-    /// The operator has given it as PEM, PKCS#8 or PKCS#1.
-    Given(Secret),
-    /// It is kept as PEM in this file, and made with this many bits at the first start.
-    Kept(PathBuf, KeyBits),
-}
+use super::KeyEncryptionKey;
+use crate::domain::{KeyId, PublicHalf, SealedKey};
 
 /// Sizes of a key that is made here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +74,13 @@ pub(crate) enum KeyError {
     /// None could be made.
     #[error("no signing key could be made")]
     NotMade,
-    /// It could not be read or kept.
-    #[error("the signing key cannot be kept: {0}")]
+    /// The store has it encrypted under another secret, or damaged.
+    #[error(
+        "signing key {0} cannot be decrypted: signing_keys.encryption_key is not the one that it was encrypted under"
+    )]
+    Sealed(KeyId),
+    /// Its file cannot be read.
+    #[error("the signing key cannot be read: {0}")]
     Storage(#[from] io::Error),
     /// The work was lost.
     #[error("the making of the signing key did not end")]
@@ -87,19 +88,58 @@ pub(crate) enum KeyError {
 }
 
 impl SigningKey {
-    /// Reads or makes the key, off the async threads, and proves it by a signature before anything is signed with it.
+    /// Reads the key that an operator has given as PEM, PKCS#8 or PKCS#1, off the async threads.
     ///
     /// # Errors
-    /// If there is no good key, or its file is open to others.
-    pub(crate) async fn load(source: KeySource) -> Result<Self, KeyError> {
-        spawn_blocking(move || match source {
-            KeySource::Given(pem) => Self::from_pem(pem.expose()),
-            KeySource::Kept(path, bits) => {
-                let pem = kept_secret::read_or_keep(&path, || make(bits).map_err(io::Error::other))?;
-                Self::from_pem(&pem)
-            }
-        })
-        .await?
+    /// If it is no good key.
+    pub(crate) async fn given(pem: Secret) -> Result<Self, KeyError> {
+        spawn_blocking(move || Self::from_pem(pem.expose())).await?
+    }
+
+    /// Reads the key of a PEM file, off the async threads; nothing if there is no such file.
+    ///
+    /// # Errors
+    /// If it is no good key, or its file is open to others.
+    pub(crate) async fn kept(path: PathBuf) -> Result<Option<Self>, KeyError> {
+        let read = move || match kept_secret::read(&path) {
+            Ok(pem) => Self::from_pem(&pem).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+        spawn_blocking(read).await?
+    }
+
+    /// Makes a key, off the async threads: it takes a tenth of a second or several.
+    ///
+    /// # Errors
+    /// If none can be made.
+    pub(crate) async fn make(bits: KeyBits) -> Result<Self, KeyError> {
+        spawn_blocking(move || Self::proven(generate(bits)?)).await?
+    }
+
+    /// Decrypts a key of the store, off the async threads.
+    ///
+    /// # Errors
+    /// If it was encrypted under another secret, or is not the key with this id.
+    pub(crate) async fn open(sealed: Vec<u8>, id: KeyId, under: Arc<KeyEncryptionKey>) -> Result<Self, KeyError> {
+        let open = move || {
+            let private = under.open(id, &sealed).ok_or(KeyError::Sealed(id))?;
+            let key = Self::proven(RsaKeyPair::from_pkcs8(&private)?)?;
+            if key.jwk.kid == id.as_str() { Ok(key) } else { Err(KeyError::Inconsistent) }
+        };
+        spawn_blocking(open).await?
+    }
+
+    /// Its public half, and its private half encrypted for the store.
+    ///
+    /// # Errors
+    /// If it cannot be encoded.
+    pub(crate) fn seal(&self, under: &KeyEncryptionKey) -> Result<SealedKey, KeyError> {
+        let public = self.jwk.half()?;
+        // The encoding is wiped when it is dropped.
+        let private: Pkcs8V1Der<'_> = self.pair.as_der().map_err(|_| KeyError::NotMade)?;
+        let sealed = under.seal(public.id, private.as_ref());
+        Ok(SealedKey { public, sealed })
     }
 
     /// Reads a key.
@@ -112,21 +152,12 @@ impl SigningKey {
             PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der())?,
             _ => return Err(KeyError::Malformed),
         };
-        let jwk = PublicJwk::of(&pair);
-        let key = Self { pair, jwk };
-        key.prove()?;
-        Ok(key)
+        Self::proven(pair)
     }
 
     /// The public half.
     pub(crate) const fn public(&self) -> &PublicJwk {
         &self.jwk
-    }
-
-    /// The public half as PEM (`RSA PUBLIC KEY`).
-    #[cfg(test)]
-    pub(crate) fn public_pem(&self) -> String {
-        pem("RSA PUBLIC KEY", self.pair.public_key().as_ref())
     }
 
     /// Signs with RSASSA-PKCS1-v1_5 and SHA-256: `RS256` (RFC 7518 §3.3).
@@ -139,6 +170,14 @@ impl SigningKey {
             .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
             .map_err(|_| KeyError::Inconsistent)?;
         Ok(signature)
+    }
+
+    /// The key, once a signature has shown that its halves belong together.
+    fn proven(pair: RsaKeyPair) -> Result<Self, KeyError> {
+        let jwk = PublicJwk::of(&pair);
+        let key = Self { pair, jwk };
+        key.prove()?;
+        Ok(key)
     }
 
     /// Signs, and verifies with what verifiers will read in the published key set.
@@ -159,6 +198,18 @@ impl PublicJwk {
         let kid = thumbprint(&n, &e);
         Self { kty: "RSA", n, e, kid, alg: "RS256", usage: "sig" }
     }
+
+    fn half(&self) -> Result<PublicHalf, KeyError> {
+        let id = KeyId::parse(&self.kid).ok_or(KeyError::Inconsistent)?;
+        Ok(PublicHalf { id, n: self.n.clone(), e: self.e.clone() })
+    }
+}
+
+impl From<&PublicHalf> for PublicJwk {
+    fn from(key: &PublicHalf) -> Self {
+        let (kid, n, e) = (key.id.to_string(), key.n.clone(), key.e.clone());
+        Self { kty: "RSA", n, e, kid, alg: "RS256", usage: "sig" }
+    }
 }
 
 /// RFC 7638 §3.2: a digest of the required members in lexical order, without white space.
@@ -173,21 +224,33 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// A new private key as PEM (PKCS#8). Takes a second or so.
-fn make(bits: KeyBits) -> Result<Zeroizing<String>, KeyError> {
+fn generate(bits: KeyBits) -> Result<RsaKeyPair, KeyError> {
     let size = match bits {
         KeyBits::Rsa2048 => KeySize::Rsa2048,
         KeyBits::Rsa3072 => KeySize::Rsa3072,
         KeyBits::Rsa4096 => KeySize::Rsa4096,
     };
-    let pair = RsaKeyPair::generate(size).map_err(|_| KeyError::NotMade)?;
-    let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyError::NotMade)?;
-    Ok(Zeroizing::new(pem("PRIVATE KEY", der.as_ref())))
+    RsaKeyPair::generate(size).map_err(|_| KeyError::NotMade)
+}
+
+#[cfg(test)]
+impl SigningKey {
+    /// The private key as PEM (PKCS#8).
+    pub(crate) fn private_pem(&self) -> String {
+        let der: Pkcs8V1Der<'_> = self.pair.as_der().expect("encoded");
+        pem("PRIVATE KEY", der.as_ref())
+    }
+
+    /// The public half as PEM (`RSA PUBLIC KEY`).
+    pub(crate) fn public_pem(&self) -> String {
+        pem("RSA PUBLIC KEY", self.pair.public_key().as_ref())
+    }
 }
 
 /// RFC 7468: base64 in lines of 64 characters.
+#[cfg(test)]
 fn pem(label: &str, der: &[u8]) -> String {
-    let base64 = Zeroizing::new(STANDARD.encode(der));
+    let base64 = STANDARD.encode(der);
     let mut pem = format!("-----BEGIN {label}-----\n");
     for start in (0..base64.len()).step_by(64) {
         pem.push_str(&base64[start..base64.len().min(start + 64)]);
@@ -203,6 +266,7 @@ mod tests {
 
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 
+    use super::super::SecretSource;
     use super::*;
 
     /// A key of 1,024 bits that signs nothing.
@@ -223,6 +287,11 @@ mod tests {
         856RL7lofWTrng==\n\
         -----END PRIVATE KEY-----\n";
 
+    /// A new key as PEM.
+    fn made() -> String {
+        SigningKey::proven(generate(KeyBits::Rsa2048).expect("made")).expect("whole").private_pem()
+    }
+
     fn der_of(key: &str) -> Vec<u8> {
         match PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM") {
             PrivateKeyDer::Pkcs8(der) => der.secret_pkcs8_der().to_vec(),
@@ -232,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_made_key_is_read_again_as_pkcs8_and_as_pkcs1() {
-        let made = make(KeyBits::Rsa2048).expect("made");
+        let made = made();
         let key = SigningKey::from_pem(&made).expect("good");
         assert_eq!(key.pair.public_modulus_len() * 8, 2048);
         // PKCS#8 wraps the PKCS#1 form of a key of this size behind 26 bytes.
@@ -258,13 +327,13 @@ mod tests {
         let elliptic = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
         let elliptic = pem("PRIVATE KEY", elliptic.expect("made").as_ref());
         assert!(matches!(SigningKey::from_pem(&elliptic), Err(KeyError::Rejected(_))));
-        let public = SigningKey::from_pem(&make(KeyBits::Rsa2048).expect("made")).expect("good").public_pem();
+        let public = SigningKey::from_pem(&made()).expect("good").public_pem();
         assert!(matches!(SigningKey::from_pem(&public), Err(KeyError::Malformed)));
     }
 
     #[test]
     fn a_damaged_key_signs_nothing() {
-        let good = der_of(&make(KeyBits::Rsa2048).expect("made"));
+        let good = der_of(&made());
         assert!(SigningKey::from_pem(&pem("PRIVATE KEY", &good)).is_ok(), "the allowed twin");
         // Somewhere in each half: the modulus, the private exponent, a prime.
         for position in [100, 400, 700] {
@@ -275,20 +344,45 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_kept_key_is_the_same_after_a_restart_and_private() {
+    async fn a_key_of_a_file_is_read_if_it_is_for_its_owner_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("signing-key.pem");
-        let load = || SigningKey::load(KeySource::Kept(path.clone(), KeyBits::Rsa2048));
-        let first = load().await.expect("made");
-        assert_eq!(load().await.expect("read").public(), first.public());
-        assert_eq!(path.metadata().expect("it is there").permissions().mode() & 0o777, 0o600);
+        let read = || SigningKey::kept(path.clone());
+        assert!(read().await.expect("no failure").is_none(), "there is none");
+        let made = made();
+        std::fs::write(&path, &made).expect("written");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("ours");
-        assert!(matches!(load().await, Err(KeyError::Storage(_))));
+        assert!(matches!(read().await, Err(KeyError::Storage(_))));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("ours");
+        let key = read().await.expect("read").expect("it is there");
+        assert_eq!(key.public(), SigningKey::from_pem(&made).expect("good").public());
+    }
+
+    #[tokio::test]
+    async fn a_sealed_key_signs_again_once_it_is_opened_as_what_it_is() {
+        let under = |text: &str| {
+            let secret = Secret::new(format!("{text} that has more than thirty-two bytes"));
+            Arc::new(KeyEncryptionKey::load_existing(&SecretSource::Given(secret)).expect("long enough"))
+        };
+        let (ours, other) = (under("a secret"), under("another"));
+        let key = SigningKey::make(KeyBits::Rsa2048).await.expect("made");
+        let SealedKey { public, sealed } = key.seal(&ours).expect("sealed");
+        assert_eq!(PublicJwk::from(&public), *key.public());
+        let opened = SigningKey::open(sealed.clone(), public.id, Arc::clone(&ours)).await.expect("opened");
+        assert_eq!(opened.sign(b"message").expect("signed"), key.sign(b"message").expect("signed"));
+
+        let refused = SigningKey::open(sealed, public.id, other).await.expect_err("another secret");
+        assert!(matches!(refused, KeyError::Sealed(id) if id == public.id), "{refused}");
+        let stranger = SigningKey::make(KeyBits::Rsa2048).await.expect("made");
+        let private = der_of(&stranger.private_pem());
+        let planted = ours.seal(public.id, &private);
+        let refused = SigningKey::open(planted, public.id, ours).await.expect_err("not this key");
+        assert!(matches!(refused, KeyError::Inconsistent), "{refused}");
     }
 
     #[test]
     fn only_public_members_are_published() {
-        let key = SigningKey::from_pem(&make(KeyBits::Rsa2048).expect("made")).expect("good");
+        let key = SigningKey::from_pem(&made()).expect("good");
         let json = serde_json::to_value(key.public()).expect("JSON");
         let mut members: Vec<_> = json.as_object().expect("an object").keys().map(String::as_str).collect();
         members.sort_unstable();

@@ -2,12 +2,14 @@
 
 mod hashing_memory;
 mod hashing_threads;
+mod key_encryption_key;
 mod key_store;
 mod password_hasher;
 mod refresh_secret;
 mod token_signer;
 
-pub(crate) use key_store::{KeyBits, KeyError, KeySource, PublicJwk, SigningKey};
+pub(crate) use key_encryption_key::KeyEncryptionKey;
+pub(crate) use key_store::{KeyBits, KeyError, PublicJwk, SigningKey};
 pub(crate) use password_hasher::{
     HashError, HashingSettings, MAX_ITERATIONS, MAX_MEMORY_KIB, PasswordHasher, Verification,
 };

@@ -121,7 +121,8 @@ pub(crate) fn new_nonce() -> Result<Nonce, NoRandomness> {
 #[error("the system gives no randomness")]
 pub(crate) struct NoRandomness;
 
-fn make() -> io::Result<Zeroizing<String>> {
+/// A new secret as text.
+pub(super) fn make() -> io::Result<Zeroizing<String>> {
     let secret = rand::generate::<[u8; 32]>(&SystemRandom::new()).map_err(|_| io::Error::other(NoRandomness))?;
     let secret = Zeroizing::new(secret.expose());
     Ok(Zeroizing::new(format!("{}\n", URL_SAFE_NO_PAD.encode(secret.as_slice()))))

@@ -1,3 +1,4 @@
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authn::claims::{Claims, TOKEN_TYPE};
@@ -28,9 +29,16 @@ pub(crate) struct TokenSettings {
 /// the whole process, in which a verifier, another issuer or a test may have installed theirs.
 #[derive(Debug)]
 pub(crate) struct TokenSigner {
+    settings: TokenSettings,
+    /// The key that signs now; none before the first.
+    ready: RwLock<Option<Arc<Ready>>>,
+}
+
+/// A key, and the header of the tokens that it signs.
+#[derive(Debug)]
+struct Ready {
     key: SigningKey,
     encoded_header: String,
-    settings: TokenSettings,
 }
 
 /// Why a token was not signed.
@@ -39,8 +47,11 @@ pub(crate) enum SigningError {
     /// The claims have no JSON form.
     #[error("the claims of a token cannot be written")]
     Claims(#[from] serde_json::Error),
+    /// There is no key yet.
+    #[error("there is no key to sign tokens with yet")]
+    NoKey,
     /// The key failed.
-    #[error("a token could not be signed")]
+    #[error(transparent)]
     Key(#[from] KeyError),
     /// No token id could be drawn.
     #[error(transparent)]
@@ -48,16 +59,27 @@ pub(crate) enum SigningError {
 }
 
 impl TokenSigner {
-    /// A signer with this key.
+    /// A signer without a key.
+    pub(crate) const fn new(settings: TokenSettings) -> Self {
+        Self { settings, ready: RwLock::new(None) }
+    }
+
+    /// Signs with this key from now on. The one before is wiped once the last signature that it makes is made.
     ///
     /// # Errors
     /// If the header cannot be written.
-    pub(crate) fn new(key: SigningKey, settings: TokenSettings) -> Result<Self, SigningError> {
+    pub(crate) fn take(&self, key: SigningKey) -> Result<(), SigningError> {
         let mut header = Header::new(Algorithm::RS256);
         header.typ = Some(TOKEN_TYPE.to_owned());
         header.kid = Some(key.public().kid.clone());
         let encoded_header = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header)?);
-        Ok(Self { key, encoded_header, settings })
+        *self.ready.write().expect("nobody panics while holding it") = Some(Arc::new(Ready { key, encoded_header }));
+        Ok(())
+    }
+
+    /// The public half of the key that signs now.
+    pub(crate) fn public_key(&self) -> Option<PublicJwk> {
+        self.ready().map(|ready| ready.key.public().clone())
     }
 
     /// Signs a token. Takes 0.4 ms of CPU, which is less than a trip to another thread would be worth.
@@ -65,21 +87,21 @@ impl TokenSigner {
     /// # Errors
     /// If the signature fails.
     pub(crate) fn sign(&self, grant: AccessGrant) -> Result<Zeroizing<String>, SigningError> {
+        let ready = self.ready().ok_or(SigningError::NoKey)?;
         let claims = self.claims(grant)?;
         let mut token = Zeroizing::new(format!(
             "{}.{}",
-            self.encoded_header,
+            ready.encoded_header,
             Zeroizing::new(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims)?)).as_str()
         ));
-        let signature = self.key.sign(token.as_bytes())?;
+        let signature = ready.key.sign(token.as_bytes())?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token)
     }
 
-    /// The public keys whose tokens may still be alive.
-    pub(crate) fn published_keys(&self) -> Vec<PublicJwk> {
-        vec![self.key.public().clone()]
+    fn ready(&self) -> Option<Arc<Ready>> {
+        self.ready.read().expect("nobody panics while holding it").clone()
     }
 
     fn claims(&self, grant: AccessGrant) -> Result<Claims, SigningError> {
@@ -116,20 +138,20 @@ mod tests {
     use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
     use uuid::Uuid;
 
-    use super::super::key_store::{KeyBits, KeySource};
+    use super::super::KeyBits;
     use super::*;
     use crate::domain::{AccountId, Generation, SessionKey};
 
     async fn signer() -> TokenSigner {
-        let folder = tempfile::tempdir().expect("a folder");
-        let source = KeySource::Kept(folder.path().join("key.pem"), KeyBits::Rsa2048);
-        let key = SigningKey::load(source).await.expect("made");
         let settings = TokenSettings {
             issuer: "http://127.0.0.1:50051".to_owned(),
             audiences: vec!["auth-service".to_owned(), "notes-service".to_owned()],
             scopes: ["account.read", "account.write", "notes.read", "notes.write"].map(str::to_owned).to_vec(),
         };
-        TokenSigner::new(key, settings).expect("a signer")
+        let signer = TokenSigner::new(settings);
+        assert!(matches!(signer.sign(grant()), Err(SigningError::NoKey)));
+        signer.take(SigningKey::make(KeyBits::Rsa2048).await.expect("made")).expect("taken");
+        signer
     }
 
     fn grant() -> AccessGrant {
@@ -153,7 +175,7 @@ mod tests {
     async fn a_token_is_an_rfc_9068_token_that_others_can_verify() {
         let signer = signer().await;
         let token = signer.sign(grant()).expect("signed");
-        let published = &signer.published_keys()[0];
+        let published = signer.public_key().expect("it has one");
 
         let header = decode_header(token.as_str()).expect("a header");
         assert_eq!((header.alg, header.typ.as_deref()), (Algorithm::RS256, Some("at+jwt")));

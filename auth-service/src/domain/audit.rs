@@ -32,6 +32,8 @@ pub struct AuditRecord {
     pub reason: Option<String>,
     /// How many sessions were ended at once.
     pub sessions: Option<u64>,
+    /// Which signing key.
+    pub kid: Option<String>,
     /// How often it happened within a few seconds.
     pub times: u64,
 }

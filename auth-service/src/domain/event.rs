@@ -1,6 +1,6 @@
 use authn::SessionId;
 
-use super::{AccountId, Generation, Reuse, RevokeReason, SessionKey};
+use super::{AccountId, Generation, KeyId, Reuse, RevokeReason, SessionKey};
 
 /// A fact about somebody's security, named by the OWASP Logging Vocabulary where that has a word for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +35,14 @@ pub enum SecurityEvent {
     AccountDisabled(AccountId),
     /// An account was switched on again by an operator.
     AccountEnabled(AccountId),
+    /// A signing key was made and is published.
+    KeyCreated(KeyId),
+    /// A signing key signs from now on.
+    KeyActivated(KeyId),
+    /// A signing key signs no more, and its private half is destroyed.
+    KeyRetired(KeyId),
+    /// The tokens of a signing key are refused, and its private half is destroyed.
+    KeyRevoked(KeyId),
     /// A password could not be looked at because too many others waited.
     PasswordQueueFull,
     /// More was refused within a minute than the audit keeps one by one.
@@ -56,7 +64,7 @@ pub enum LoginFailure {
 
 impl SecurityEvent {
     /// Every name there is, in the order of the alphabet.
-    pub const NAMES: [&str; 16] = [
+    pub const NAMES: [&str; 20] = [
         "audit_overflow",
         "authn_login_fail",
         "authn_login_success",
@@ -68,6 +76,10 @@ impl SecurityEvent {
         "authn_token_reuse",
         "authn_token_revoked",
         "excess_rate_limit_exceeded",
+        "signing_key_activated",
+        "signing_key_created",
+        "signing_key_retired",
+        "signing_key_revoked",
         "user_created",
         "user_deleted",
         "user_disabled",
@@ -78,7 +90,8 @@ impl SecurityEvent {
     /// Its name.
     ///
     /// Source: OWASP Logging Vocabulary Cheat Sheet, but for `audit_overflow`, `authn_password_refused`,
-    /// `authn_token_ahead`, `authn_token_reissued`, `user_disabled` and `user_enabled`, for which it has no word.
+    /// `authn_token_ahead`, `authn_token_reissued`, `signing_key_…`, `user_disabled` and `user_enabled`, for which it has
+    /// no word.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -96,6 +109,10 @@ impl SecurityEvent {
             Self::AccountDeleted(_) => "user_deleted",
             Self::AccountDisabled(_) => "user_disabled",
             Self::AccountEnabled(_) => "user_enabled",
+            Self::KeyCreated(_) => "signing_key_created",
+            Self::KeyActivated(_) => "signing_key_activated",
+            Self::KeyRetired(_) => "signing_key_retired",
+            Self::KeyRevoked(_) => "signing_key_revoked",
             Self::PasswordQueueFull => "excess_rate_limit_exceeded",
             Self::AuditOverflow => "audit_overflow",
         }
@@ -120,7 +137,21 @@ impl SecurityEvent {
             | Self::TokenAhead(key, _)
             | Self::TokenRevoked(key, _) => Some(key.account),
             Self::LoginFailed(account, _) => *account,
-            Self::PasswordQueueFull | Self::AuditOverflow => None,
+            Self::KeyCreated(_)
+            | Self::KeyActivated(_)
+            | Self::KeyRetired(_)
+            | Self::KeyRevoked(_)
+            | Self::PasswordQueueFull
+            | Self::AuditOverflow => None,
+        }
+    }
+
+    /// The signing key that it is about, if it is about one.
+    #[must_use]
+    pub const fn key(&self) -> Option<KeyId> {
+        match self {
+            Self::KeyCreated(id) | Self::KeyActivated(id) | Self::KeyRetired(id) | Self::KeyRevoked(id) => Some(*id),
+            _ => None,
         }
     }
 

@@ -12,6 +12,7 @@ mod refresh_token;
 mod revocation;
 mod rotation;
 mod session;
+mod signing_key;
 mod trust_log;
 
 pub use access_token::AccessGrant;
@@ -29,6 +30,7 @@ pub use refresh_token::{HeaderCheck, Mac, MalformedToken, PresentedToken, Refres
 pub use revocation::{MAX_ACCESS_TOKEN_TTL, Revocation};
 pub use rotation::{REMEMBERED_ROTATIONS, Reuse, Rotation, RotationTimes};
 pub use session::{ClientLabel, Generation, Nonce, RevokeReason, Session, SessionKey, SessionLimits};
+pub use signing_key::{KeyId, KeyRecord, KeyRefusal, KeyRules, KeySet, KeyWish, PublicHalf, SealedKey, Upcoming};
 pub use trust_log::{
     KeyState, LoggedRevocation, MOST_IN_A_CHANGE, TooFarBehind, TrustChange, TrustCursor, TrustKey, TrustLog,
     TrustLogBounds,

@@ -39,7 +39,7 @@ pub struct TrustKey {
 }
 
 /// What becomes of a signing key, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyState {
     /// Published and not signing yet.
     Standby,

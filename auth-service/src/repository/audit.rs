@@ -96,6 +96,7 @@ fn row_of(tally: &Tally) -> ActiveModel {
         generation: Set(event.generation().map(|generation| number(generation.number()))),
         reason: Set(event.reason().map(ToOwned::to_owned)),
         sessions: Set(event.sessions().map(number)),
+        kid: Set(event.key().map(|id| id.to_string())),
         times: Set(number(tally.times)),
     }
 }
@@ -112,6 +113,7 @@ fn record_of(row: Model) -> Result<AuditRecord, RepositoryError> {
         generation: row.generation.map(|generation| number(generation, "generation")).transpose()?,
         reason: row.reason,
         sessions: row.sessions.map(|sessions| number(sessions, "sessions")).transpose()?,
+        kid: row.kid,
         times: number(row.times, "times")?,
     })
 }

@@ -7,6 +7,7 @@ mod entity;
 mod migration;
 mod revocations;
 mod sessions;
+mod signing_keys;
 mod switches;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub(crate) use self::accounts::Registration;
 pub(crate) use self::endings::NewPassword;
 use self::migration::Migrator;
 pub(crate) use self::sessions::{AcceptedLogin, Beginning};
+pub(crate) use self::signing_keys::KeyChange;
 
 /// The store of this service. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{self, Rules};
 use super::status::{invalid, refuse};
-use crate::app::App;
+use crate::app::{App, Error};
 
 /// `auth.v1.AuthService`.
 #[derive(Debug)]
@@ -69,7 +69,11 @@ impl AuthService for AuthRpc {
         &self,
         _request: Request<ListSigningKeysRequest>,
     ) -> Result<Response<ListSigningKeysResponse>, Status> {
-        let keys = self.app.signing_keys().into_iter().map(convert::signing_key).collect();
+        let keys: Vec<_> = self.app.published_keys().into_iter().map(convert::signing_key).collect();
+        // An empty set would have every verifier refuse every token.
+        if keys.is_empty() {
+            return Err(refuse(Error::TrustNotReady));
+        }
         Ok(Response::new(ListSigningKeysResponse { keys }))
     }
 }

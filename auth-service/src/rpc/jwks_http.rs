@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
@@ -21,8 +21,6 @@ use crate::crypto::PublicJwk;
 pub(crate) struct Published {
     /// The issuer; the key set is said to be under it.
     pub(crate) issuer: String,
-    /// The public keys.
-    pub(crate) keys: Vec<PublicJwk>,
     /// The scopes that tokens carry.
     pub(crate) scopes: Vec<String>,
     /// How long a copy may be used.
@@ -38,20 +36,35 @@ struct Document {
     content_type: &'static str,
 }
 
-/// The routes of the two documents.
-pub(crate) fn router(published: &Published) -> Router {
-    let key_set = json!({ "keys": published.keys });
-    let key_set = Arc::new(Document::new(&key_set, "application/jwk-set+json", published.max_age));
-    let metadata = Arc::new(Document::new(&metadata(published), "application/json", published.max_age));
-    let serve = |document: Arc<Document>| {
-        get(move |headers: HeaderMap| {
-            let answer = document.answer(&headers);
-            async move { answer }
-        })
+/// The routes of the two documents; `keys` yields the public keys of the moment.
+pub(crate) fn router(
+    published: &Published,
+    keys: impl Fn() -> Vec<PublicJwk> + Clone + Send + Sync + 'static,
+) -> Router {
+    let max_age = published.max_age;
+    let key_set = move |headers: HeaderMap| {
+        let keys = keys();
+        let answer = if keys.is_empty() { not_ready() } else { key_set(&keys, max_age).answer(&headers) };
+        async move { answer }
+    };
+    let metadata = Arc::new(Document::new(&metadata(published), "application/json", max_age));
+    let metadata = move |headers: HeaderMap| {
+        let answer = metadata.answer(&headers);
+        async move { answer }
     };
     Router::new()
-        .route("/.well-known/jwks.json", serve(key_set))
-        .route("/.well-known/oauth-authorization-server", serve(metadata))
+        .route("/.well-known/jwks.json", get(key_set))
+        .route("/.well-known/oauth-authorization-server", get(metadata))
+}
+
+fn key_set(keys: &[PublicJwk], max_age: Duration) -> Document {
+    Document::new(&json!({ "keys": keys }), "application/jwk-set+json", max_age)
+}
+
+/// An empty key set would have every verifier refuse every token.
+fn not_ready() -> Response {
+    let answer = Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).header(RETRY_AFTER, 1);
+    answer.body(Body::empty()).expect("the headers are of our own making")
 }
 
 /// What RFC 8414 §2 requires and is true of a service without OAuth endpoints. The two lists are empty because
@@ -108,26 +121,33 @@ mod tests {
     fn published() -> Published {
         Published {
             issuer: "https://auth.example/".to_owned(),
-            keys: vec![PublicJwk {
-                kty: "RSA",
-                n: "modulus".to_owned(),
-                e: "AQAB".to_owned(),
-                kid: "thumbprint".to_owned(),
-                alg: "RS256",
-                usage: "sig",
-            }],
             scopes: vec!["notes.read".to_owned()],
             max_age: Duration::from_secs(60),
         }
     }
 
+    fn keys() -> Vec<PublicJwk> {
+        vec![PublicJwk {
+            kty: "RSA",
+            n: "modulus".to_owned(),
+            e: "AQAB".to_owned(),
+            kid: "thumbprint".to_owned(),
+            alg: "RS256",
+            usage: "sig",
+        }]
+    }
+
     fn get(path: &str, if_none_match: Option<&str>) -> Response {
+        get_of(path, if_none_match, keys)
+    }
+
+    fn get_of(path: &str, if_none_match: Option<&str>, keys: fn() -> Vec<PublicJwk>) -> Response {
         let mut request = Request::get(path);
         if let Some(tags) = if_none_match {
             request = request.header(IF_NONE_MATCH, tags);
         }
         let request = request.body(Body::empty()).expect("a request");
-        router(&published()).oneshot(request).now_or_never().expect("nothing to wait for").expect("infallible")
+        router(&published(), keys).oneshot(request).now_or_never().expect("nothing to wait for").expect("infallible")
     }
 
     fn json(answer: Response) -> serde_json::Value {
@@ -158,6 +178,12 @@ mod tests {
             assert_eq!(answer.headers()[ETAG], tag.as_str());
         }
         assert_eq!(get(path, Some("\"other\"")).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn there_is_no_empty_key_set() {
+        let answer = get_of("/.well-known/jwks.json", None, Vec::new);
+        assert_eq!((answer.status(), &answer.headers()[RETRY_AFTER]), (StatusCode::SERVICE_UNAVAILABLE, &1.into()));
     }
 
     #[test]

@@ -80,6 +80,7 @@ pub(super) fn refuse(error: Error) -> Status {
         fault @ (Error::Repository(RepositoryError::Database(DatabaseError::Fault(_)))
         | Error::Repository(RepositoryError::Corrupt { .. })
         | Error::Signing(_)
+        | Error::Key(_)
         | Error::Randomness(_)
         | Error::Hashing(_)) => {
             error!(error = %Causes(&fault), "a call failed");

@@ -28,18 +28,22 @@ pub fn read_or_keep(
     path: &Path,
     make: impl FnOnce() -> io::Result<Zeroizing<String>>,
 ) -> io::Result<Zeroizing<String>> {
-    match File::open(path) {
-        Ok(file) => read(file, path),
+    match read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let secret = make()?;
             keep(path, &secret)?;
             Ok(secret)
         }
-        Err(error) => Err(error),
+        read => read,
     }
 }
 
-fn read(file: File, path: &Path) -> io::Result<Zeroizing<String>> {
+/// Reads the secret kept in a file. Blocks.
+///
+/// # Errors
+/// If the file is not there, readable by others than its owner, or cannot be read.
+pub fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+    let file = File::open(path)?;
     let mode = file.metadata()?.permissions().mode();
     if mode & GROUP_AND_OTHERS != 0 {
         let why = format!("{} is open to others (mode {:03o}): make it 600", path.display(), mode & 0o777);

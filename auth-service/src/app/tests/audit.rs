@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::super::Audit;
-use super::super::testing::AUDIT;
+use super::super::testing::{AUDIT, KEY_RULES};
 use super::*;
-use crate::domain::{AccountChange, AccountId, AuditFilter, AuditRecord, SecurityEvent};
+use crate::domain::{AccountChange, AccountId, AuditFilter, AuditRecord, KeyWish, SecurityEvent};
 
 async fn records(fixture: &Fixture, filter: &AuditFilter) -> Vec<AuditRecord> {
     fixture.app.write_audit().await;
@@ -54,6 +54,14 @@ async fn an_event_of_every_name_is_kept() {
     for address in 0..20 {
         let account = fixture.register(&format!("{address}@example.com")).await.expect("registered");
         let _ = fixture.login(&account.email, "a loud teapot!").await;
+    }
+
+    fixture.app.rotate_keys().await.expect("another key stands by");
+    let key = fixture.app.repository.signing_keys().await.expect("read").current().expect("one signs").id();
+    for wish in [KeyWish::Rotate, KeyWish::Revoke(key)] {
+        fixture.clock.advance(DAY);
+        let changed = fixture.app.repository.change_keys(wish, KEY_RULES, None, now()).await;
+        changed.expect("no failure").expect("it may");
     }
 
     let kept = records(&fixture, &AuditFilter::default()).await;
@@ -158,7 +166,8 @@ async fn refusals_wait_for_a_store_that_fails_and_are_no_more_than_an_allowance_
         fixture.clock.advance(Duration::from_secs(60));
     }
     fixture.execute("ALTER TABLE lost RENAME TO audit_events").await;
-    let kept = records(&fixture, &AuditFilter::default()).await;
+    let mut kept = records(&fixture, &AuditFilter::default()).await;
+    kept.retain(|record| record.kid.is_none());
     assert_eq!(kept.len(), AUDIT.refusals_per_minute + 1);
     let times = kept.iter().map(|record| record.times).sum::<u64>();
     assert_eq!(times, u64::try_from(10 * AUDIT.refusals_per_minute).expect("few"));
@@ -200,7 +209,9 @@ async fn a_record_is_removed_once_it_is_old_enough() {
     assert_eq!(records(&fixture, &AuditFilter::default()).await.len(), kept, "to the last moment");
     fixture.register("bob@example.com").await.expect("registered");
     fixture.clock.advance(MICROSECOND);
-    assert!(fixture.app.clean_up(2).await.expect("no failure"), "there is more");
+    for _ in 0..kept / 2 {
+        assert!(fixture.app.clean_up(2).await.expect("no failure"), "there is more");
+    }
     assert!(!fixture.app.clean_up(2).await.expect("no failure"));
     assert_eq!(records(&fixture, &AuditFilter::default()).await.len(), 1, "the young one stays");
 }

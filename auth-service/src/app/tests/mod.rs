@@ -6,6 +6,7 @@ mod model;
 mod refresh;
 mod revocations;
 mod sessions;
+mod signing_keys;
 mod trust;
 
 use std::sync::Arc;

@@ -10,8 +10,7 @@ use uuid::Uuid;
 use super::super::testing::PACE;
 use super::super::watch_trust::{Progress, TrustHub, TrustNews, TrustWatch};
 use super::*;
-use crate::crypto::PublicJwk;
-use crate::domain::{AccountId, KeyState, LoggedRevocation, Revocation, TrustChange, TrustKey, TrustLogBounds};
+use crate::domain::{AccountId, LoggedRevocation, Revocation, TrustChange, TrustKey, TrustLogBounds};
 use crate::repository::Repository;
 
 /// Another replica of the same service: its own hub over its own connections.
@@ -32,14 +31,13 @@ impl Replica {
         repository.database().ready().await;
         let (feed, trust) = Trust::fed();
         let clock = fixture.clock.clock();
-        let key = |key: PublicJwk| TrustKey { kid: key.kid, n: key.n, e: key.e, state: KeyState::Current };
         Self {
             repository,
             trust: Arc::new(TrustHub::with_bounds(Uuid::new_v4(), feed, PACE, bounds)),
             verifier: Verifier::new(VerifierConfig::new("http://auth.test", "auth-service"), trust, clock.clone()),
             progress: Progress::default(),
             clock,
-            keys: fixture.app.signing_keys().into_iter().map(key).collect(),
+            keys: fixture.app.read_keys().await.expect("read"),
         }
     }
 
@@ -52,7 +50,7 @@ impl Replica {
 
     async fn look(&mut self) {
         let (keys, now) = (self.keys.clone(), self.clock.now());
-        self.trust.look(&self.repository, keys, now, &mut self.progress).await.expect("read");
+        self.trust.look(&self.repository, async { Ok(keys) }, now, &mut self.progress).await.expect("read");
     }
 
     fn watch(&self, cursor: &str) -> TrustWatch {

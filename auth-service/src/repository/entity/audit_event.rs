@@ -13,6 +13,7 @@ pub(crate) struct Model {
     pub(crate) generation: Option<i64>,
     pub(crate) reason: Option<String>,
     pub(crate) sessions: Option<i64>,
+    pub(crate) kid: Option<String>,
     pub(crate) times: i64,
 }
 

@@ -6,3 +6,5 @@ pub(super) mod email_claim;
 pub(super) mod outbox;
 pub(super) mod revocation;
 pub(super) mod session;
+pub(super) mod signing_key;
+pub(super) mod signing_key_turn;

@@ -7,6 +7,7 @@ mod m0002_make_email_claims;
 mod m0003_make_sessions;
 mod m0004_make_outbox;
 mod m0005_index_by_account;
+mod m0006_make_signing_keys;
 mod m0007_make_revocations;
 mod m0008_make_audit_events;
 
@@ -24,6 +25,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_index_by_account::Migration),
             Box::new(m0007_make_revocations::Migration),
             Box::new(m0008_make_audit_events::Migration),
+            // Comes last, for stores that have had those after its number.
+            Box::new(m0006_make_signing_keys::Migration),
         ]
     }
 }

@@ -18,6 +18,7 @@ mod revocation;
 mod search;
 mod sessions;
 mod sign_out;
+mod signing_keys;
 mod sync;
 mod tags;
 mod trash;

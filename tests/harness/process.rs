@@ -26,11 +26,16 @@ impl Program {
     /// Starts `name` with these variables in `folder`, and waits until it listens at `listeners` places.
     pub fn start(name: &str, folder: &Path, environment: &[(&str, &str)], listeners: usize) -> Self {
         let mut program = Self::spawn(name, folder, environment);
-        while program.listeners.len() < listeners {
-            let line = program.next_line().unwrap_or_else(|| panic!("{name} ended: {:#?}", program.log));
-            program.note_listener(&line);
-        }
+        program.await_listeners(listeners);
         program
+    }
+
+    /// Waits until it listens at so many places.
+    pub fn await_listeners(&mut self, listeners: usize) {
+        while self.listeners.len() < listeners {
+            let line = self.next_line().unwrap_or_else(|| panic!("it ended: {:#?}", self.log));
+            self.note_listener(&line);
+        }
     }
 
     /// Starts `name` and waits for nothing.

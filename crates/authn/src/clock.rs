@@ -1,7 +1,9 @@
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
+
+use crate::steady::Steady;
 
 /// Tells the wall-clock time, in whole microseconds, and waits. A value that is handed down, so that tests can hold
 /// it still; nothing else in this project asks the system for the time of day.
@@ -11,11 +13,38 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System,
-    Manual(watch::Receiver<u64>),
+    /// Shared, so that whoever waits for long keeps little.
+    Manual(Arc<Manual>),
 }
 
+#[derive(Debug)]
+struct Manual {
+    now: watch::Receiver<Moment>,
+    steady: Option<Steady>,
+}
+
+/// What a manual clock stands at, in microseconds.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    /// Since 1970.
+    wall: u64,
+    /// As far as the clock was moved and not set.
+    elapsed: u64,
+}
+
+/// The time of day that this process goes by.
+static STEADY: Steady = Steady::new();
+/// From where time that does not jump is counted.
+static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 impl Clock {
-    /// The clock of the machine.
+    /// The clock of the machine, as far as it can be believed: when it is set back the time goes on as before, until the
+    /// clock is 15 minutes past where it was set back. Else a revoked token that has expired would be good again, for a
+    /// revocation is forgotten when the last token that it covers has expired.
+    ///
+    /// Where the time of before was the wrong one, tokens that are issued by the right one look expired that long, or until a
+    /// restart. So a time ahead is gone on with only when it has stood for ten minutes, and a clock that is set back by more
+    /// than a day is believed at once. Takes no lock.
     #[must_use]
     pub const fn system() -> Self {
         Self(Source::System)
@@ -27,8 +56,11 @@ impl Clock {
     pub fn now(&self) -> SystemTime {
         let micros = match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for the time of day")]
-            Source::System => micros_since_epoch(SystemTime::now()),
-            Source::Manual(micros) => *micros.borrow(),
+            Source::System => STEADY.show(micros_since_epoch(SystemTime::now()), micros(BEGUN.elapsed())),
+            Source::Manual(manual) => {
+                let Moment { wall, elapsed } = *manual.now.borrow();
+                manual.steady.as_ref().map_or(wall, |steady| steady.show(wall, elapsed))
+            }
         };
         UNIX_EPOCH + Duration::from_micros(micros)
     }
@@ -38,7 +70,13 @@ impl Clock {
     pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + use<> {
         let start = match &self.0 {
             Source::System => Start::System(tokio::time::Instant::now()),
-            Source::Manual(now) => Start::Manual(*now.borrow(), now.clone()),
+            Source::Manual(manual) => {
+                let now = manual.now.clone();
+                let passed: fn(&Moment) -> u64 =
+                    if manual.steady.is_some() { |moment| moment.elapsed } else { |moment| moment.wall };
+                let start = passed(&now.borrow());
+                Start::Manual { start, passed, now }
+            }
         };
         async move {
             match start {
@@ -46,9 +84,9 @@ impl Clock {
                     Some(end) => tokio::time::sleep_until(end).await,
                     None => std::future::pending().await,
                 },
-                Start::Manual(start, mut now) => {
+                Start::Manual { start, passed, mut now } => {
                     let end = start.saturating_add(micros(duration));
-                    if now.wait_for(|now| *now >= end).await.is_err() {
+                    if now.wait_for(|now| passed(now) >= end).await.is_err() {
                         std::future::pending().await // nobody is left who could move the clock
                     }
                 }
@@ -69,34 +107,49 @@ impl Clock {
 
 enum Start {
     System(tokio::time::Instant),
-    Manual(u64, watch::Receiver<u64>),
+    Manual { start: u64, passed: fn(&Moment) -> u64, now: watch::Receiver<Moment> },
 }
 
 /// A clock that moves only when it is told to.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<watch::Sender<u64>>);
+pub struct ManualClock(Arc<watch::Sender<Moment>>);
 
 impl ManualClock {
     /// A clock that stands at `start`.
     #[must_use]
     pub fn starting_at(start: SystemTime) -> Self {
-        Self(Arc::new(watch::Sender::new(micros_since_epoch(start))))
+        Self(Arc::new(watch::Sender::new(Moment { wall: micros_since_epoch(start), elapsed: 0 })))
     }
 
-    /// The clock to hand to the code under test; it follows this one.
+    /// The clock to hand to the code under test; it follows this one wherever it is set.
     #[must_use]
     pub fn clock(&self) -> Clock {
-        Clock(Source::Manual(self.0.subscribe()))
+        self.followed(None)
+    }
+
+    /// The clock of a process on a machine whose clock this is: as [`Clock::system`] it goes on when this one is set back.
+    #[must_use]
+    pub fn machine(&self) -> Clock {
+        let clock = self.followed(Some(Steady::new()));
+        let _begun = clock.now();
+        clock
+    }
+
+    fn followed(&self, steady: Option<Steady>) -> Clock {
+        Clock(Source::Manual(Arc::new(Manual { now: self.0.subscribe(), steady })))
     }
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        self.0.send_modify(|now| *now = now.saturating_add(micros(by)));
+        let by = micros(by);
+        self.0.send_modify(|Moment { wall, elapsed }| {
+            (*wall, *elapsed) = (wall.saturating_add(by), elapsed.saturating_add(by));
+        });
     }
 
     /// Sets the clock, backwards too.
     pub fn set(&self, to: SystemTime) {
-        self.0.send_replace(micros_since_epoch(to));
+        self.0.send_modify(|now| now.wall = micros_since_epoch(to));
     }
 }
 
@@ -146,6 +199,20 @@ mod tests {
         manual.set(UNIX_EPOCH + START + Duration::from_secs(300));
         wait.await;
         clock.sleep_until(UNIX_EPOCH).await;
+    }
+
+    #[tokio::test]
+    async fn the_clock_of_a_machine_goes_on_and_waits_the_same_when_that_is_set_back() {
+        let manual = ManualClock::starting_at(UNIX_EPOCH + START);
+        let clock = manual.machine();
+        let mut wait = std::pin::pin!(clock.sleep_until(UNIX_EPOCH + START + Duration::from_secs(50)));
+        manual.set(UNIX_EPOCH + START - Duration::from_secs(3600));
+        assert_eq!(clock.now(), UNIX_EPOCH + START);
+        manual.advance(Duration::from_secs(49));
+        assert!(futures_util::poll!(&mut wait).is_pending());
+        manual.advance(Duration::from_secs(50));
+        assert_eq!(clock.now(), UNIX_EPOCH + START + Duration::from_secs(99));
+        wait.await;
     }
 
     #[tokio::test]

@@ -67,6 +67,7 @@ mod policy;
 mod principal;
 mod rejection;
 mod service_credentials;
+mod steady;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;

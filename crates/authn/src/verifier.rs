@@ -60,6 +60,8 @@ impl VerifierConfig {
 /// trusted, and that it was not revoked are checked again at each use, so what is remembered never changes an answer.
 /// Refusals are not remembered.
 ///
+/// With [`Clock::system`] a token that has expired, revoked or not, stays refused when the clock of the machine is set back.
+///
 /// Cost, for a token of 948 bytes and RSA-2048, in a release build on a two-core cloud machine: 20 µs in full, and 0.6 µs
 /// remembered, 1.4 µs among 20,000 others (best of 50 rounds).
 #[derive(Clone)]

@@ -22,6 +22,7 @@ mod signing_keys;
 mod sync;
 mod tags;
 mod trash;
+mod validate_only;
 mod watch;
 
 // What holds for every RPC.

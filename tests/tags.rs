@@ -29,7 +29,7 @@ fn retagged(note: &Note, tags: &[&str]) -> UpdateNoteRequest {
     UpdateNoteRequest {
         note: Some(Note { name: note.name.clone(), tags, ..Note::default() }),
         update_mask: Some(FieldMask { paths: vec!["tags".into()] }),
-        allow_missing: false,
+        ..Default::default()
     }
 }
 

@@ -4,7 +4,7 @@ use authn::Subject;
 
 use super::{App, Error, draw};
 use crate::domain::{Fingerprint, Note, NoteFields, NoteId, RequestId, View};
-use crate::repository::{self, Creation, CreationRefused, NewId, Repetition};
+use crate::repository::{self, Creation, CreationRefused, NewId, OwnedNotes, Repetition};
 
 /// A note to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +25,18 @@ impl App {
     /// nothing is made then.
     pub async fn create_note(&self, owner: Subject, note: CreateNote) -> Result<Note, Error> {
         let notes = self.repository.for_owner(owner);
-        match notes.create(self.creation(note, self.clock.now())).await? {
-            Creation::Created(note) => Ok(note),
-            Creation::Repeated(id) => notes.find(id, View::Full).await?.ok_or(Error::NoteExpunged),
-            Creation::Refused(refusal) => Err(refusal.into()),
-        }
+        let creation = notes.create(self.creation(note, self.clock.now())).await?;
+        created(notes, creation).await
+    }
+
+    /// What [`App::create_note`] would answer now; nothing is made. An id that is drawn is another one each time.
+    ///
+    /// # Errors
+    /// As `create_note`.
+    pub async fn validate_create_note(&self, owner: Subject, note: CreateNote) -> Result<Note, Error> {
+        let notes = self.repository.for_owner(owner);
+        let creation = notes.validate_create(self.creation(note, self.clock.now())).await?;
+        created(notes, creation).await
     }
 
     /// What the repository is to make.
@@ -41,6 +48,14 @@ impl App {
         });
         let id = note.id.map_or_else(|| NewId::Drawn(NoteId::from_uuid(draw(now))), NewId::Chosen);
         repository::CreateNote { id, fields: note.fields, repetition, now, quota: self.limits.quota }
+    }
+}
+
+async fn created(notes: OwnedNotes<'_>, creation: Creation) -> Result<Note, Error> {
+    match creation {
+        Creation::Created(note) => Ok(note),
+        Creation::Repeated(id) => notes.find(id, View::Full).await?.ok_or(Error::NoteExpunged),
+        Creation::Refused(refusal) => Err(refusal.into()),
     }
 }
 

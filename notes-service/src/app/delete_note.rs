@@ -24,18 +24,33 @@ impl App {
     /// # Errors
     /// `NoteNotFound`, `EtagMismatch`, or a failure of the store; nothing is changed then.
     pub async fn delete_note(&self, owner: Subject, delete: DeleteNote) -> Result<Option<Note>, Error> {
+        delete.answer(self.repository.for_owner(owner).change(delete.id, self.deletion(delete)).await?)
+    }
+
+    /// What [`App::delete_note`] would answer now; nothing is moved.
+    ///
+    /// # Errors
+    /// As `delete_note`.
+    pub async fn validate_delete_note(&self, owner: Subject, delete: DeleteNote) -> Result<Option<Note>, Error> {
+        delete.answer(self.repository.for_owner(owner).validate_change(delete.id, self.deletion(delete)).await?)
+    }
+
+    fn deletion(&self, delete: DeleteNote) -> impl Fn(&mut OwnerState, &Note) -> Decision<Error> + use<> {
         let (now, retention) = (self.clock.now(), self.limits.trash_retention);
-        let decide = move |owner: &mut OwnerState, note: &Note| delete.decide(now, retention, owner, note);
-        match self.repository.for_owner(owner).change(delete.id, decide).await? {
-            Changed::Done(note) => Ok(Some(note)),
-            Changed::Refused(error) => Err(error),
-            Changed::Missing if delete.allow_missing => Ok(None),
-            Changed::Missing => Err(Error::NoteNotFound),
-        }
+        move |owner, note| delete.decide(now, retention, owner, note)
     }
 }
 
 impl DeleteNote {
+    fn answer(&self, changed: Changed<Error>) -> Result<Option<Note>, Error> {
+        match changed {
+            Changed::Done(note) => Ok(Some(note)),
+            Changed::Refused(error) => Err(error),
+            Changed::Missing if self.allow_missing => Ok(None),
+            Changed::Missing => Err(Error::NoteNotFound),
+        }
+    }
+
     /// What becomes of the note that is there.
     pub(super) fn decide(
         &self,

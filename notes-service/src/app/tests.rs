@@ -355,3 +355,43 @@ async fn a_page_token_is_for_one_caller_and_one_list_and_three_days() {
     service.clock.advance(Duration::from_micros(1));
     assert_refused!(service.app.list_notes(alice, next).await, Error::PageTokenInvalid);
 }
+
+#[tokio::test]
+async fn creations_and_looks_at_the_same_time_do_not_touch_each_other() {
+    let service = Service::start().await;
+    let alice = somebody();
+    let calls = (0..60).map(|index| {
+        let (app, note) = (service.app.clone(), new(&format!("{index}")));
+        async move {
+            if index % 3 == 0 {
+                app.create_note(alice, note).await.map(|note| Some(note.id))
+            } else {
+                app.validate_create_note(alice, note).await.map(|_| None)
+            }
+        }
+    });
+    let made: BTreeSet<_> = join_all(calls).await.into_iter().filter_map(|answer| answer.expect("allowed")).collect();
+    let everything = ListNotes { size: PageSize::parse(100).unwrap(), ..list("create_time", "") };
+    let page = service.app.list_notes(alice, everything).await.expect("listed");
+    assert_eq!(page.notes.into_iter().map(|note| note.id).collect::<BTreeSet<_>>(), made);
+    assert_eq!(made.len(), 20);
+    let usage = service.app.get_usage(alice).await.expect("counted");
+    assert_eq!((usage.note_count, usage.bytes), (20, made_bytes()));
+}
+
+/// The contents of every third note: `0`, `3`, `6`, `9` and sixteen of two digits.
+const fn made_bytes() -> u64 {
+    4 + 16 * 2
+}
+
+#[tokio::test]
+async fn a_look_is_refused_by_the_quota_as_the_write_is() {
+    let service = Service::start().await;
+    let (alice, app) = (somebody(), service.with_quota(1, 100));
+    app.validate_create_note(alice, new("")).await.expect("one is allowed");
+    let note = app.create_note(alice, new("x")).await.expect("the look took no place");
+    assert_refused!(app.validate_create_note(alice, new("")).await, Error::NoteQuota(1));
+    let large = update(note.id, &"x".repeat(101));
+    assert_refused!(app.validate_update_note(by(alice), large).await, Error::ByteQuota(100));
+    assert_eq!(service.find(alice, note.id).await, Some(note));
+}

@@ -36,6 +36,13 @@ pub(super) struct Terms {
     pub(super) limits: Limits,
 }
 
+/// What becomes of an update that the rules allow.
+#[derive(Clone, Copy)]
+enum Effect {
+    Kept,
+    Undone,
+}
+
 /// How often a note may turn up or vanish between looking and making it.
 const ATTEMPTS: u32 = 3;
 
@@ -47,11 +54,27 @@ impl App {
     /// `NoteNotFound`, `NoteDeleted`, `NoteExpunged`, `EtagMismatch`, `NoteQuota`, `ByteQuota`, `RevisionByteQuota`, or a
     /// failure of the store; nothing is changed then.
     pub async fn update_note(&self, writer: Writer, update: UpdateNote) -> Result<Note, Error> {
+        self.change_or_make(writer, &update, Effect::Kept).await
+    }
+
+    /// What [`App::update_note`] would answer now; nothing is changed and nothing made.
+    ///
+    /// # Errors
+    /// As `update_note`.
+    pub async fn validate_update_note(&self, writer: Writer, update: UpdateNote) -> Result<Note, Error> {
+        self.change_or_make(writer, &update, Effect::Undone).await
+    }
+
+    async fn change_or_make(&self, writer: Writer, update: &UpdateNote, effect: Effect) -> Result<Note, Error> {
         for _ in 1..ATTEMPTS {
-            match (self.change(writer, &update).await, &update.otherwise) {
+            match (self.change(writer, update, effect).await, &update.otherwise) {
                 (Err(Error::NoteNotFound), Some(fields)) => {
                     let note = CreateNote { id: Some(update.id), fields: fields.clone(), request: None };
-                    match self.create_note(writer.owner, note).await {
+                    let made = match effect {
+                        Effect::Kept => self.create_note(writer.owner, note).await,
+                        Effect::Undone => self.validate_create_note(writer.owner, note).await,
+                    };
+                    match made {
                         Err(Error::NoteExists) => {}
                         made => return made,
                     }
@@ -59,13 +82,18 @@ impl App {
                 (changed, _) => return changed,
             }
         }
-        self.change(writer, &update).await
+        self.change(writer, update, effect).await
     }
 
-    async fn change(&self, writer: Writer, update: &UpdateNote) -> Result<Note, Error> {
+    async fn change(&self, writer: Writer, update: &UpdateNote, effect: Effect) -> Result<Note, Error> {
         let (terms, rules) = (self.terms(writer), update.clone());
         let decide = move |owner: &mut OwnerState, note: &Note| rules.decide(&terms, owner, note);
-        match self.repository.for_owner(writer.owner).change(update.id, decide).await? {
+        let notes = self.repository.for_owner(writer.owner);
+        let changed = match effect {
+            Effect::Kept => notes.change(update.id, decide).await?,
+            Effect::Undone => notes.validate_change(update.id, decide).await?,
+        };
+        match changed {
             Changed::Done(note) => Ok(note),
             Changed::Refused(error) => Err(error),
             Changed::Missing => Err(Error::NoteNotFound),

@@ -63,7 +63,7 @@ impl OwnedNotes<'_> {
 }
 
 /// None if the row is no longer what was read, which only a writer that takes no lock can bring about.
-async fn change<E: From<UnknownTags>>(
+pub(super) async fn change<E: From<UnknownTags>>(
     transaction: &impl ConnectionTrait,
     owner: Uuid,
     id: NoteId,

@@ -93,6 +93,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod tombstones;
+mod validate;
 mod watch;
 
 use std::sync::Arc;

@@ -99,6 +99,18 @@ pub(super) fn expunge_note(request: &wire::ExpungeNoteRequest) -> Result<NoteId,
     violations.unless_any(id)
 }
 
+/// A note as a write would leave it, without what only the write makes.
+pub(super) fn validated(note: Note) -> wire::Note {
+    wire::Note {
+        create_time: None,
+        update_time: None,
+        delete_time: None,
+        purge_time: None,
+        etag: String::new(),
+        ..note.into()
+    }
+}
+
 /// A count of what an owner keeps.
 pub(super) fn count(count: u64) -> i64 {
     i64::try_from(count).expect("quotas are far below 2^63")
@@ -249,7 +261,11 @@ mod tests {
 
     fn update(note: wire::Note, mask: &[&str]) -> wire::UpdateNoteRequest {
         let paths = mask.iter().map(|path| (*path).to_owned()).collect();
-        wire::UpdateNoteRequest { note: Some(note), update_mask: Some(FieldMask { paths }), allow_missing: false }
+        wire::UpdateNoteRequest {
+            note: Some(note),
+            update_mask: Some(FieldMask { paths }),
+            ..wire::UpdateNoteRequest::default()
+        }
     }
 
     #[test]
@@ -262,8 +278,12 @@ mod tests {
             etag: "W/\"x\"".to_owned(),
             ..wire::Note::default()
         };
-        let request =
-            wire::CreateNoteRequest { note: Some(bad.clone()), note_id: "x".to_owned(), request_id: "y".to_owned() };
+        let request = wire::CreateNoteRequest {
+            note: Some(bad.clone()),
+            note_id: "x".to_owned(),
+            request_id: "y".to_owned(),
+            validate_only: false,
+        };
         let expected = ["note.title", "note.content", "note.color", "note_id", "request_id"];
         assert_eq!(violations(create_note(&request)), expected);
         let expected = ["update_mask", "note.name", "note.etag", "note.title", "note.content", "note.color"];

@@ -29,9 +29,15 @@ fn writer<T>(request: &Request<T>) -> Result<Writer, Status> {
 impl NotesService for Notes {
     async fn create_note(&self, request: Request<wire::CreateNoteRequest>) -> Result<Response<wire::Note>, Status> {
         let caller = caller(&request)?;
-        let note = convert::create_note(&request.into_inner())?;
-        let note = self.0.create_note(caller, note).await?;
-        Ok(Response::new(note.into()))
+        let request = request.into_inner();
+        let note = convert::create_note(&request)?;
+        Ok(Response::new(if request.validate_only {
+            let note = convert::validated(self.0.validate_create_note(caller, note).await?);
+            // A name that is drawn would be another one the next time.
+            if request.note_id.is_empty() { wire::Note { name: String::new(), ..note } } else { note }
+        } else {
+            self.0.create_note(caller, note).await?.into()
+        }))
     }
 
     async fn get_note(&self, request: Request<wire::GetNoteRequest>) -> Result<Response<wire::Note>, Status> {
@@ -53,16 +59,25 @@ impl NotesService for Notes {
 
     async fn update_note(&self, request: Request<wire::UpdateNoteRequest>) -> Result<Response<wire::Note>, Status> {
         let writer = writer(&request)?;
-        let update = convert::update_note(&request.into_inner())?;
-        let note = self.0.update_note(writer, update).await?;
-        Ok(Response::new(note.into()))
+        let request = request.into_inner();
+        let update = convert::update_note(&request)?;
+        Ok(Response::new(if request.validate_only {
+            convert::validated(self.0.validate_update_note(writer, update).await?)
+        } else {
+            self.0.update_note(writer, update).await?.into()
+        }))
     }
 
     async fn delete_note(&self, request: Request<wire::DeleteNoteRequest>) -> Result<Response<wire::Note>, Status> {
         let caller = caller(&request)?;
-        let delete = convert::delete_note(&request.into_inner())?;
-        let note = self.0.delete_note(caller, delete).await?;
-        Ok(Response::new(note.map(wire::Note::from).unwrap_or_default()))
+        let request = request.into_inner();
+        let delete = convert::delete_note(&request)?;
+        let note = if request.validate_only {
+            self.0.validate_delete_note(caller, delete).await?.map(convert::validated)
+        } else {
+            self.0.delete_note(caller, delete).await?.map(wire::Note::from)
+        };
+        Ok(Response::new(note.unwrap_or_default()))
     }
 
     async fn undelete_note(&self, request: Request<wire::UndeleteNoteRequest>) -> Result<Response<wire::Note>, Status> {

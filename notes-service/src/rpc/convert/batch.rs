@@ -32,6 +32,7 @@ pub(in crate::rpc) fn batch_create_notes(
     let (mut notes, mut requests) = (Vec::with_capacity(request.requests.len()), HashSet::new());
     for (index, nested) in request.requests.iter().enumerate() {
         let path = format!("requests[{index}]");
+        batch.is_stored(&path, nested.validate_only);
         let Some(note) = batch.nested(&path, create_note(nested))? else { continue };
         note.id.inspect(|id| batch.once(&format!("{path}.note_id"), *id));
         if note.request.is_some_and(|request| !requests.insert(request)) {
@@ -50,6 +51,7 @@ pub(in crate::rpc) fn batch_update_notes(
     let mut updates = Vec::with_capacity(request.requests.len());
     for (index, nested) in request.requests.iter().enumerate() {
         let path = format!("requests[{index}]");
+        batch.is_stored(&path, nested.validate_only);
         if nested.allow_missing {
             batch.violations.add(&format!("{path}.allow_missing"), "must not be set: a batch makes no notes");
         }
@@ -68,6 +70,7 @@ pub(in crate::rpc) fn batch_delete_notes(
     let mut deletions = Vec::with_capacity(request.requests.len());
     for (index, nested) in request.requests.iter().enumerate() {
         let path = format!("requests[{index}]");
+        batch.is_stored(&path, nested.validate_only);
         let Some(delete) = batch.nested(&path, delete_note(nested))? else { continue };
         batch.once(&format!("{path}.name"), delete.id);
         deletions.push(delete);
@@ -102,6 +105,13 @@ impl Batch {
                 Ok(None)
             }
             Err(other) => Err(other),
+        }
+    }
+
+    /// What is stored is all of a batch or nothing.
+    fn is_stored(&mut self, path: &str, validate_only: bool) {
+        if validate_only {
+            self.violations.add(&format!("{path}.validate_only"), "must not be set in a batch");
         }
     }
 

@@ -29,6 +29,7 @@ mod watch;
 mod access;
 mod bad_input;
 mod foreign_ids;
+mod limits;
 mod tokens;
 
 // From outside.

@@ -111,10 +111,8 @@ impl Service {
         request.metadata_mut().insert("authorization", format!("Bearer {access}").parse()?);
         match AccountServiceClient::new(self.channel.clone()).get_account(request).await {
             Ok(_) => Ok(true),
-            Err(status) if status.code() == Code::Unauthenticated => Ok(false),
-            // The service has replaced the connection: the call is not missed.
-            Err(status) if is_broken(&status) => Ok(true),
-            Err(status) => Err(status.into()),
+            // A call that is cut off, by a new connection or a machine that is busy otherwise, is not missed.
+            Err(status) => Ok(matches!(refusal(&status)?, Refusal::Transient(_))),
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use proto::notes::v1::{
-    DeleteNoteRequest, Highlight, Note, SearchNotesRequest, SearchOrder, SearchResult, UpdateNoteRequest,
+    DeleteNoteRequest, Highlight, Note, NoteFilter, SearchNotesRequest, SearchOrder, SearchResult, UpdateNoteRequest,
 };
+
+use tonic_types::StatusExt as _;
 
 use crate::harness::assert::assert_refused;
 use crate::harness::stack::Stack;
@@ -119,11 +121,61 @@ async fn pages_of_a_search_hold_everything_once_in_both_orders() {
 }
 
 #[tokio::test]
+async fn a_search_is_among_the_notes_of_a_tag_and_of_a_filter() {
+    let stack = Stack::start().await;
+    let (alice, bob) = (stack.register("alice").await, stack.register("bob").await);
+    let (kitchen, to_do) = (alice.tag("Kitchen").await.expect("made"), alice.tag("To do").await.expect("made"));
+    bob.tag("His").await.expect("made");
+    alice.write_tagged("tea a", &[&kitchen.name]).await.expect("made");
+    alice.write_tagged("tea b", &[&kitchen.name, &to_do.name]).await.expect("made");
+    alice.write("tea c kitchen", "").await;
+    let found = async |request: SearchNotesRequest| {
+        let request = SearchNotesRequest { order: SearchOrder::UpdateTime.into(), page_size: 1, ..request };
+        titles(&alice.search_all(request).await).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (text, expected) in [
+        ("tag:kitchen tea", vec!["tea b", "tea a"]),
+        ("tag:KITCHEN", vec!["tea b", "tea a"]),
+        ("tag:\"to do\" tag:kitchen", vec!["tea b"]),
+        ("tea -tag:\"to do\"", vec!["tea c kitchen", "tea a"]),
+        ("-tag:kitchen", vec!["tea c kitchen"]),
+        ("tag:his tea", vec![]),
+        ("tag:nobody's tea", vec![]),
+        ("tea -tag:his -tag:nobody's", vec!["tea c kitchen", "tea b", "tea a"]),
+        ("tag: tea", vec![]),
+        ("tea tag:\"", vec![]),
+        ("tag:kitchen' OR '1'='1", vec![]),
+    ] {
+        assert_eq!(found(query(text)).await, expected, "{text}");
+    }
+    let filter = NoteFilter { tag: to_do.name, pinned: Some(false), ..NoteFilter::default() };
+    assert_eq!(found(SearchNotesRequest { filter: Some(filter.clone()), ..query("tea") }).await, ["tea b"]);
+    let filter = NoteFilter { pinned: Some(true), ..filter };
+    assert!(found(SearchNotesRequest { filter: Some(filter), ..query("tea") }).await.is_empty());
+    let malformed = NoteFilter { tag: "to do".into(), ..NoteFilter::default() };
+    let refusal = alice.search(SearchNotesRequest { filter: Some(malformed), ..query("tea") }).await;
+    let refusal = refusal.expect_err("no name of a tag");
+    let violations = refusal.get_details_bad_request().expect("it names the field").field_violations;
+    assert_eq!(violations[0].field, "filter.tag");
+}
+
+#[tokio::test]
 async fn queries_that_cannot_be_answered_are_refused_with_the_field() {
     let stack = Stack::start().await;
     let alice = stack.register("alice").await;
     const REFUSED: &str = "INVALID_ARGUMENT FIELD_INVALID";
-    for text in ["", "   ", "-", "* \"\" -", "\"\"", "🦀", &"word ".repeat(10_000), &"a".repeat(513)] {
+    for text in [
+        "",
+        "   ",
+        "-",
+        "* \"\" -",
+        "\"\"",
+        "🦀",
+        "tag:\"\" -tag:\" \"",
+        &"tag:word ".repeat(10_000),
+        &"word ".repeat(10_000),
+        &"a".repeat(513),
+    ] {
         assert_refused(alice.search(query(text)).await, REFUSED);
     }
     for bad in [SearchNotesRequest { page_size: -1, ..query("a") }, SearchNotesRequest { order: 77, ..query("a") }] {
@@ -153,6 +205,8 @@ async fn a_page_token_of_a_search_fits_its_owner_its_arguments_and_three_days() 
     assert_refused(alice.search(SearchNotesRequest { show_deleted: true, ..next.clone() }).await, REFUSED);
     let other = SearchNotesRequest { order: SearchOrder::UpdateTime.into(), ..next.clone() };
     assert_refused(alice.search(other).await, REFUSED);
+    let filter = Some(NoteFilter { pinned: Some(false), ..NoteFilter::default() });
+    assert_refused(alice.search(SearchNotesRequest { filter, ..next.clone() }).await, REFUSED);
     let list = proto::notes::v1::ListNotesRequest { page_token: token, ..Default::default() };
     assert_refused(alice.list(list).await, REFUSED);
     for rubbish in ["x", "AAAA", &"A".repeat(5_000), "🦀"] {

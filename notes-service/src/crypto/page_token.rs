@@ -71,7 +71,7 @@ fn bound_to(owner: Subject, PageQuery { order, show_deleted, filter, .. }: &Page
 }
 
 /// An unambiguous encoding of a filter: each condition after its number. Nothing of one without conditions.
-fn conditions(filter: &NoteFilter) -> Vec<u8> {
+pub(super) fn conditions(filter: &NoteFilter) -> Vec<u8> {
     let NoteFilter { pinned, archived, color, tag, create_time, update_time } = filter;
     let mut bytes = Vec::new();
     let mut add = |number: u8, value: &[u8]| {

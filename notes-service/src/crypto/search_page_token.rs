@@ -4,6 +4,7 @@ use authn::Subject;
 use aws_lc_rs::digest;
 
 use super::PageTokens;
+use super::page_token::conditions;
 use crate::domain::search::{RANKED_MAX, SearchOrder, SearchPlace, SearchQuery};
 
 /// Tokens of searches; beside the owner they are bound to everything that says what is found, and in which order.
@@ -55,7 +56,7 @@ fn bound_to(owner: Subject, query: &SearchQuery) -> Vec<u8> {
     let arguments = [order, u8::from(query.show_deleted)];
     let text = digest::digest(&digest::SHA256, query.query.as_str().as_bytes());
     let method = b"notes.v1.NotesService/SearchNotes".as_slice();
-    [method, owner.as_uuid().as_bytes(), &arguments, text.as_ref()].concat()
+    [method, owner.as_uuid().as_bytes(), &arguments, text.as_ref(), &conditions(&query.filter)].concat()
 }
 
 #[cfg(test)]
@@ -65,6 +66,7 @@ mod tests {
 
     use super::*;
     use crate::crypto::TokenKeys;
+    use crate::domain::NoteFilter;
     use crate::domain::search::{Query, SearchPageSize};
     use crate::testing::somebody;
 
@@ -75,6 +77,7 @@ mod tests {
             query: Query::parse(text).unwrap(),
             order: SearchOrder::Relevance,
             show_deleted: false,
+            filter: NoteFilter::default(),
             size: SearchPageSize::parse(20).unwrap(),
             place: SearchPlace::BEGINNING,
         }
@@ -94,6 +97,8 @@ mod tests {
             assert_eq!(tokens.open_search(&token, alice, &query("milk eggs"), NOW), None);
             let other = SearchQuery { order: SearchOrder::UpdateTime, ..milk.clone() };
             assert_eq!(tokens.open_search(&token, alice, &other, NOW), None);
+            let filter = NoteFilter { pinned: Some(true), ..NoteFilter::default() };
+            assert_eq!(tokens.open_search(&token, alice, &SearchQuery { filter, ..milk.clone() }, NOW), None);
             let other = SearchQuery { show_deleted: true, ..milk.clone() };
             assert_eq!(tokens.open_search(&token, alice, &other, NOW), None);
             assert_eq!(tokens.open_search(&token, alice, &milk, NOW + Duration::from_secs(61)), None);

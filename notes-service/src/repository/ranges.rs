@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::entity::note::Column as Field;
 use super::notes::{NO_TRASH, present_trash};
-use crate::domain::{Order, PageQuery, Position, SCANNED_MAX, SortField, SortValue, TimeRange};
+use crate::domain::{NoteFilter, Order, PageQuery, Position, SCANNED_MAX, SortField, SortValue, TimeRange};
 
 const NOTES: &str = "notes";
 const NOTE_TAGS: &str = "note_tags";
@@ -22,7 +22,7 @@ const KEYS: &str = "keys";
 
 /// Whether the filter has a condition that no index answers.
 pub(super) fn looks_at_notes(query: &PageQuery) -> bool {
-    !conditions(query).is_empty()
+    !conditions(&beside_the_order(query)).is_empty()
 }
 
 /// The key of the last note that is looked at for a page; nothing when there are fewer.
@@ -60,7 +60,7 @@ pub(super) fn of_page(
     until: Option<&Position>,
 ) -> SelectStatement {
     let one_more = u64::from(query.size.get()) + 1;
-    let conditions = conditions(query);
+    let conditions = conditions(&beside_the_order(query));
     // PostgreSQL takes what lies between two places for a third of the index, and reads every note of a partition for it,
     // unless it is told how many keys there are.
     let keys_first = query.filter.tag.is_some() || backend == DbBackend::Postgres && !conditions.is_empty();
@@ -145,9 +145,17 @@ fn with_notes(backend: DbBackend, owner: Uuid, keys: SelectStatement, order: Ord
     select
 }
 
-/// What of the filter no index of the order answers.
-fn conditions(query: &PageQuery) -> Condition {
-    let (field, filter) = (query.order.field, &query.filter);
+/// The filter without the range that is one of the index of the order.
+fn beside_the_order(query: &PageQuery) -> NoteFilter {
+    match query.order.field {
+        SortField::CreateTime => NoteFilter { create_time: None, ..query.filter },
+        SortField::UpdateTime => NoteFilter { update_time: None, ..query.filter },
+        SortField::Title => query.filter,
+    }
+}
+
+/// What a filter asks of the row of a note: everything but its tag.
+pub(super) fn conditions(filter: &NoteFilter) -> Condition {
     let column = |name| Expr::col((NOTES, name));
     let range = |name, range: Option<TimeRange>| {
         let bounds = range.map_or([None, None], |range| [range.start(), range.end()]);
@@ -156,9 +164,8 @@ fn conditions(query: &PageQuery) -> Condition {
         let time = || column(name).add(0);
         [start.map(|start| time().gte(start)), end.map(|end| time().lt(end))]
     };
-    let create_time = filter.create_time.filter(|_| field != SortField::CreateTime);
-    let update_time = filter.update_time.filter(|_| field != SortField::UpdateTime);
-    let times = range(Field::CreateUs, create_time).into_iter().chain(range(Field::UpdateUs, update_time));
+    let times =
+        range(Field::CreateUs, filter.create_time).into_iter().chain(range(Field::UpdateUs, filter.update_time));
     times.fold(
         Condition::all()
             .add_option(filter.pinned.map(|pinned| column(Field::Pinned).eq(pinned)))

@@ -1,4 +1,5 @@
 use super::{Query, Score};
+use crate::domain::NoteFilter;
 
 /// Page size of a search when the caller names none.
 pub const SEARCH_PAGE_SIZE_DEFAULT: u16 = 20;
@@ -63,6 +64,8 @@ pub struct SearchQuery {
     pub order: SearchOrder,
     /// Whether notes in the trash are found too.
     pub show_deleted: bool,
+    /// Among which notes.
+    pub filter: NoteFilter,
     /// How many notes at most.
     pub size: SearchPageSize,
     /// Where to begin.

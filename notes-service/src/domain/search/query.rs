@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::token::{is_undivided, tokens};
+use crate::domain::{TagName, TagNameKey};
 
 /// Longest query, in code points after NFC.
 pub const QUERY_CODE_POINTS_MAX: usize = 512;
@@ -15,6 +16,8 @@ pub struct Query {
     pub(super) required: Vec<Clause>,
     /// None of these may be in it.
     pub(super) excluded: Vec<Clause>,
+    required_tags: Vec<TagNameKey>,
+    excluded_tags: Vec<TagNameKey>,
     text: String,
 }
 
@@ -55,8 +58,8 @@ pub enum QueryError {
 }
 
 impl Query {
-    /// Reads a query: words that must all be there, `"a phrase"`, `-word`, `prefix*`, `title:word`, and combinations of
-    /// these. An operator with nothing to operate on, a quote that is not closed and an unknown field are words or nothing.
+    /// Reads a query: words that must all be there, `"a phrase"`, `-word`, `prefix*`, `title:word`, `tag:name`, and
+    /// combinations of these. An operator with nothing to operate on, a quote that is not closed and an unknown field are words or nothing.
     ///
     /// # Errors
     /// If it is too long, or has no word at all.
@@ -70,12 +73,19 @@ impl Query {
             return Err(QueryError::TooLong);
         }
         let (mut required, mut excluded) = (Vec::new(), Vec::new());
+        let (mut required_tags, mut excluded_tags) = (Vec::new(), Vec::new());
         let mut rest = text.trim_start();
         while !rest.is_empty() {
             let (without, is_excluded) = operator(rest, "-");
             let (without, in_title) = operator(without, "title:");
+            let (without, names_tag) = if in_title { (without, false) } else { operator(without, "tag:") };
             let (words, after) = quoted(without).unwrap_or_else(|| without.split_at(word_end(without)));
             rest = after.trim_start();
+            if names_tag {
+                let tags = if is_excluded { &mut excluded_tags } else { &mut required_tags };
+                tags.extend(tag_name(words).filter(|name| !tags.contains(name)));
+                continue;
+            }
             let field = if in_title { Field::Title } else { Field::Any };
             let clause = Clause { field, patterns: patterns(words) };
             let clauses = if is_excluded { &mut excluded } else { &mut required };
@@ -83,10 +93,22 @@ impl Query {
                 clauses.push(clause);
             }
         }
-        if required.is_empty() && excluded.is_empty() {
+        if required.is_empty() && excluded.is_empty() && required_tags.is_empty() && excluded_tags.is_empty() {
             return Err(QueryError::NoWord);
         }
-        Ok(Self { required, excluded, text })
+        Ok(Self { required, excluded, required_tags, excluded_tags, text })
+    }
+
+    /// The names of tags that a note must have.
+    #[must_use]
+    pub fn required_tags(&self) -> &[TagNameKey] {
+        &self.required_tags
+    }
+
+    /// The names of tags that a note may not have.
+    #[must_use]
+    pub fn excluded_tags(&self) -> &[TagNameKey] {
+        &self.excluded_tags
     }
 
     /// The query as it was written, after NFC.
@@ -109,6 +131,14 @@ fn operator<'a>(text: &'a str, operator: &str) -> (&'a str, bool) {
         Some(rest) if !rest.is_empty() && !rest.starts_with(char::is_whitespace) => (rest, true),
         _ => (text, false),
     }
+}
+
+/// What the name of a tag is told apart by; nothing of nothing. What cannot be the name of a tag is the name of none: that
+/// of a text without a character, which no tag has.
+fn tag_name(words: &str) -> Option<TagNameKey> {
+    let words = words.trim();
+    let key = || TagName::parse(words).map_or_else(|_| TagNameKey::stored(Vec::new()), |name| TagNameKey::of(&name));
+    (!words.is_empty()).then(key)
 }
 
 /// What stands in quotes at the beginning, and what follows.
@@ -156,8 +186,12 @@ mod tests {
             };
             format!("{sign}{field}{}", clause.patterns.iter().map(pattern).collect::<Vec<_>>().join(" "))
         };
-        let required = query.required.iter().map(|clause| spelled("", clause));
-        Ok(required.chain(query.excluded.iter().map(|clause| spelled("-", clause))).collect())
+        let tag = |sign: &str, name: &TagNameKey| format!("{sign}tag:{}", String::from_utf8_lossy(name.as_bytes()));
+        let words = query.required.iter().map(|clause| spelled("", clause));
+        let words = words.chain(query.excluded.iter().map(|clause| spelled("-", clause)));
+        let tags = query.required_tags.iter().map(|name| tag("", name));
+        let tags = tags.chain(query.excluded_tags.iter().map(|name| tag("-", name)));
+        Ok(words.chain(tags).collect())
     }
 
     #[track_caller]
@@ -180,11 +214,25 @@ mod tests {
     }
 
     #[test]
+    fn tags_are_named_as_they_are_told_apart() {
+        check("tag:Work milk", &["milk@0", "tag:work"]);
+        check("tag:\"To do\" -tag:STRASSE", &["tag:to do", "-tag:strasse"]);
+        check("tag:work tag:WORK", &["tag:work"]);
+        check("tag:\" work \" tag:日本", &["tag:work", "tag:日本"]);
+        check("tag:wor* tag:a,b", &["tag:wor*", "tag:a,b"]);
+        check("title:tag:x tag:title:x", &["title:tag@0 x@1", "tag:title:x"]);
+        check(&format!("tag:{} tag:a\u{1}b", "x".repeat(64)), &["tag:"]);
+    }
+
+    #[test]
     fn what_has_no_meaning_is_a_word_or_nothing() {
         check("\"never closed phrase", &["never@0", "closed@0", "phrase@0"]);
         check("a\"b c\"", &["a@0 b@1", "c@0"]);
         check("title: milk", &["title@0", "milk@0"]);
         check("title:", &["title@0"]);
+        check("tag: milk tag:", &["tag@0", "milk@0"]);
+        check("milk tag:\"\" tag:\" \"", &["milk@0"]);
+        check("tags:work TAG:work", &["tags@0 work@1", "tag@0 work@1"]);
         check("body:milk", &["body@0 milk@1"]);
         check("- milk", &["milk@0"]);
         check("--milk", &["-milk@0"]);
@@ -197,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_query_has_a_word_and_is_not_overlong() {
-        for nothing in ["", " \t\n", "*", "-", "\"", "\"\"", "-\"*\"", "-- - * \" \"", "title:*", "🦀"] {
+        for nothing in ["", " \t\n", "*", "-", "\"", "\"\"", "-\"*\"", "-- - * \" \"", "title:*", "tag:\"\"", "🦀"] {
             assert_eq!(clauses(nothing), Err(QueryError::NoWord), "{nothing}");
         }
         assert!(Query::parse(&"a".repeat(512)).is_ok());

@@ -6,10 +6,11 @@ use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::super::entity::{note, note_body};
-use super::super::notes::{COLUMNS, CONTENT, NO_TRASH, from_row, in_trash, present_trash};
+use super::super::notes::{COLUMNS, CONTENT, from_row};
 use super::super::rows::{self, Column};
 use super::super::{OwnedNotes, notes};
 use super::candidates::Candidates;
+use super::sieve::Sieve;
 use crate::domain::search::{
     Excerpt, Highlight, Plan, Query as Sought, RANKED_MAX, Score, SearchOrder, SearchPlace, SearchQuery,
 };
@@ -64,9 +65,12 @@ impl OwnedNotes<'_> {
 }
 
 async fn read(connection: &impl ConnectionTrait, owner: Uuid, query: &SearchQuery) -> Result<SearchPage, DbErr> {
+    let Some(sieve) = Sieve::of(connection, owner, query).await? else {
+        return Ok(SearchPage { found: Vec::new(), next: None });
+    };
     match query.order {
-        SearchOrder::UpdateTime => newest(connection, owner, query).await,
-        SearchOrder::Relevance => best(connection, owner, query).await,
+        SearchOrder::UpdateTime => newest(connection, owner, query, &sieve).await,
+        SearchOrder::Relevance => best(connection, owner, query, &sieve).await,
     }
 }
 
@@ -86,7 +90,12 @@ impl Budget {
     }
 }
 
-async fn newest(connection: &impl ConnectionTrait, owner: Uuid, query: &SearchQuery) -> Result<SearchPage, DbErr> {
+async fn newest(
+    connection: &impl ConnectionTrait,
+    owner: Uuid,
+    query: &SearchQuery,
+    sieve: &Sieve,
+) -> Result<SearchPage, DbErr> {
     let plan = Plan::of(&query.query);
     let mut candidates = Candidates::new(owner, &plan, query.place.before);
     let (mut budget, mut found) = (Budget::new(), Vec::new());
@@ -100,7 +109,7 @@ async fn newest(connection: &impl ConnectionTrait, owner: Uuid, query: &SearchQu
             rest = after;
             budget.candidates = budget.candidates.saturating_sub(chunk.len());
             let seqs: Vec<_> = chunk.iter().map(|(seq, _)| *seq).collect();
-            let mut notes = read_notes(connection, owner, query.show_deleted, &seqs).await?;
+            let mut notes = read_notes(connection, owner, sieve, &seqs).await?;
             for seq in seqs {
                 let Some(note) = notes.remove(&seq) else { continue };
                 let note = with_content(connection, owner, note).await?;
@@ -139,10 +148,15 @@ fn shown(found: Vec<(i64, Found)>) -> Vec<Found> {
 
 /// Ranks some notes, the ones that changed last, and shows those of the page. The notes that were ranked for the page
 /// before are ranked again; their number is bounded.
-async fn best(connection: &impl ConnectionTrait, owner: Uuid, query: &SearchQuery) -> Result<SearchPage, DbErr> {
+async fn best(
+    connection: &impl ConnectionTrait,
+    owner: Uuid,
+    query: &SearchQuery,
+    sieve: &Sieve,
+) -> Result<SearchPage, DbErr> {
     let plan = Plan::of(&query.query);
     let SearchPlace { before, ranked, after } = query.place;
-    let window = rank(connection, owner, query, &plan).await?;
+    let window = rank(connection, owner, query, sieve, &plan).await?;
     let place = |before, ranked, after| Some(SearchPlace { before, ranked, after });
     // What was written since the first page is left to another search, as it would move the others.
     let top = window.matches.iter().map(|(seq, _)| seq + 1).max().map_or(before, |top| Ord::min(top, before));
@@ -155,7 +169,7 @@ async fn best(connection: &impl ConnectionTrait, owner: Uuid, query: &SearchQuer
     let (mut found, mut text_bytes) = (Vec::new(), TEXT_BYTES);
     let page = &matches[..matches.len().min(query.size.get())];
     let seqs: Vec<_> = page.iter().map(|(seq, _)| *seq).collect();
-    let mut notes = read_notes(connection, owner, query.show_deleted, &seqs).await?;
+    let mut notes = read_notes(connection, owner, sieve, &seqs).await?;
     let mut last = after;
     for (seq, score) in page {
         if text_bytes == 0 {
@@ -186,6 +200,7 @@ async fn rank(
     connection: &impl ConnectionTrait,
     owner: Uuid,
     query: &SearchQuery,
+    sieve: &Sieve,
     plan: &Plan,
 ) -> Result<Window, DbErr> {
     let mut candidates = Candidates::new(owner, plan, query.place.before);
@@ -196,10 +211,10 @@ async fn rank(
         for chunk in batch.chunks(at_once) {
             budget.candidates = budget.candidates.saturating_sub(chunk.len());
             let reached = if plan.reads_texts() {
-                read_matches(connection, owner, query, chunk, &mut budget, &mut matches).await?
+                read_matches(connection, owner, (&query.query, sieve), chunk, &mut budget, &mut matches).await?
             } else {
                 let seqs: Vec<_> = chunk.iter().map(|(seq, _)| *seq).collect();
-                let present = present(connection, owner, query.show_deleted, &seqs).await?;
+                let present = present(connection, owner, sieve, &seqs).await?;
                 matches.extend(chunk.iter().filter(|(seq, _)| present.contains_key(seq)));
                 chunk.last().map(|(seq, _)| *seq)
             };
@@ -222,18 +237,18 @@ async fn rank(
 async fn read_matches(
     connection: &impl ConnectionTrait,
     owner: Uuid,
-    query: &SearchQuery,
+    (query, sieve): (&Sought, &Sieve),
     chunk: &[(i64, Score)],
     budget: &mut Budget,
     matches: &mut Vec<(i64, Score)>,
 ) -> Result<Option<i64>, DbErr> {
     let seqs: Vec<_> = chunk.iter().map(|(seq, _)| *seq).collect();
-    let mut notes = read_notes(connection, owner, query.show_deleted, &seqs).await?;
+    let mut notes = read_notes(connection, owner, sieve, &seqs).await?;
     for (seq, score) in chunk {
         let Some(note) = notes.remove(seq) else { continue };
         let note = with_content(connection, owner, note).await?;
         budget.text_bytes = budget.text_bytes.saturating_sub(note.content_bytes);
-        if fits(&query.query, &note) {
+        if fits(query, &note) {
             matches.push((*seq, *score));
         }
         if budget.text_bytes == 0 {
@@ -269,7 +284,7 @@ async fn with_content(connection: &impl ConnectionTrait, owner: Uuid, note: Note
 async fn read_notes(
     connection: &impl ConnectionTrait,
     owner: Uuid,
-    show_deleted: bool,
+    sieve: &Sieve,
     seqs: &[i64],
 ) -> Result<HashMap<i64, Note>, DbErr> {
     if seqs.is_empty() {
@@ -277,7 +292,7 @@ async fn read_notes(
     }
     let mut columns = COLUMNS.to_vec();
     columns.extend([CONTENT, Column::Plain("change_seq")]);
-    let mut rows = rows::fetch_all(connection, notes_by_changes(owner, show_deleted, seqs), &columns).await?;
+    let mut rows = rows::fetch_all(connection, notes_by_changes(owner, sieve, seqs), &columns).await?;
     rows.iter_mut().map(|row| Ok((row.integer(COLUMNS.len() + 1)?, from_row(row, View::Full)?))).collect()
 }
 
@@ -285,16 +300,16 @@ async fn read_notes(
 async fn present(
     connection: &impl ConnectionTrait,
     owner: Uuid,
-    show_deleted: bool,
+    sieve: &Sieve,
     seqs: &[i64],
 ) -> Result<HashMap<i64, ()>, DbErr> {
-    let select = by_changes(owner, show_deleted, seqs).column((note::Entity, note::Column::ChangeSeq)).to_owned();
+    let select = by_changes(owner, sieve, seqs).column((note::Entity, note::Column::ChangeSeq)).to_owned();
     let rows = rows::fetch_all(connection, select, &[Column::Plain("change_seq")]).await?;
     rows.iter().map(|row| Ok((row.integer(0)?, ()))).collect()
 }
 
 /// The notes whose last changes these are, with contents that are small.
-pub(in super::super) fn notes_by_changes(owner: Uuid, show_deleted: bool, seqs: &[i64]) -> SelectStatement {
+pub(in super::super) fn notes_by_changes(owner: Uuid, sieve: &Sieve, seqs: &[i64]) -> SelectStatement {
     let content = Query::select()
         .column((note_body::Entity, note_body::Column::Content))
         .from(note_body::Entity)
@@ -305,7 +320,7 @@ pub(in super::super) fn notes_by_changes(owner: Uuid, show_deleted: bool, seqs: 
         .to_owned();
     let small = CaseStatement::new()
         .case(Expr::col((note::Entity, note::Column::ContentBytes)).lte(SMALL_CONTENT), Expr::from(content));
-    let mut select = by_changes(owner, show_deleted, seqs);
+    let mut select = by_changes(owner, sieve, seqs);
     for column in COLUMNS {
         select.column((note::Entity, column.name()));
     }
@@ -314,15 +329,13 @@ pub(in super::super) fn notes_by_changes(owner: Uuid, show_deleted: bool, seqs: 
 
 /// Looks each change up by its number. Without the order, and with one number alone, SQLite would rather read all notes of
 /// the owner; so there is a number more, which no change has.
-fn by_changes(owner: Uuid, show_deleted: bool, seqs: &[i64]) -> SelectStatement {
+fn by_changes(owner: Uuid, sieve: &Sieve, seqs: &[i64]) -> SelectStatement {
     let change = || Expr::col((note::Entity, note::Column::ChangeSeq));
-    let trash =
-        if show_deleted { in_trash([NO_TRASH.into(), present_trash(owner)]) } else { in_trash([NO_TRASH.into()]) };
     Query::select()
         .from(note::Entity)
         .and_where(Expr::col((note::Entity, note::Column::OwnerId)).eq(owner))
         .and_where(change().is_in(seqs.iter().copied().chain([0])))
-        .cond_where(trash)
+        .cond_where(sieve.condition())
         .order_by_expr(change(), Order::Desc)
         .to_owned()
 }

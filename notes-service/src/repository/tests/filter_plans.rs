@@ -3,7 +3,7 @@
 use runtime::database::Engine;
 use sea_orm::{ConnectionTrait as _, DbBackend};
 
-use super::super::{notes, page, ranges};
+use super::super::{notes, page, ranges, search};
 use super::plans::partitions;
 use super::*;
 use crate::domain::{
@@ -226,6 +226,37 @@ async fn a_page_with_a_filter_is_a_range_of_an_index_whoever_asks_and_however_de
                         fixture.check_plans(owner, &query, is_heavy.then_some(until)).await;
                     }
                 }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_search_looks_up_tags_by_their_names_and_by_the_notes_that_it_found() {
+    let fixture = Fixture::fresh().await;
+    let range = TimeRange::parse(Some(at(2)), Some(at(18))).ok();
+    let filter = NoteFilter { pinned: Some(true), update_time: range, ..NoteFilter::default() };
+    for (owner, tag) in fixture.heavy_and_light().await {
+        let owner = owner.as_uuid();
+        let sieve = search::Sieve::new(owner, true, &filter, &[tag], &[tag]);
+        let found = fixture.plan(search::notes_by_changes(owner, &sieve, &[100, 500, 900])).await;
+        let names = [TagNameKey::of(&TagName::parse("hers").expect("a name"))];
+        let named = fixture.plan(search::by_names(owner, names.iter())).await;
+        match fixture.repository.database.engine() {
+            Engine::Sqlite => {
+                assert!(found.contains("notes_by_change (owner_id=? AND change_seq=?)"), "{found}");
+                let by_key = "note_tags USING PRIMARY KEY (owner_id=? AND note_id=? AND tag_id=?)";
+                assert_eq!(found.matches(by_key).count(), 2, "{found}");
+                assert!(!found.contains("SCAN note"), "{found}");
+                assert!(named.contains("tags_by_name (owner_id=? AND name_key=?)"), "{named}");
+            }
+            Engine::Postgres => {
+                let read = ["notes_", "note_tags_", "note_bodies_"].map(|table| partitions(&found, table).len());
+                assert_eq!(read, [1, 1, 1], "{found}");
+                assert_eq!(found.matches("AND (note_id = notes.note_id)").count(), 3, "{found}");
+                assert!(!found.contains("Seq Scan on note") && !found.contains("Hash"), "{found}");
+                // So few tags that a partition of them is read whole.
+                assert_eq!(partitions(&named, "tags_").len(), 1, "{named}");
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 /// Whether a filter lets a note through, as its definition says.
-fn lets_through(filter: &NoteFilter, note: &Note) -> bool {
+pub(super) fn lets_through(filter: &NoteFilter, note: &Note) -> bool {
     let within = |range: Option<TimeRange>, time| {
         range.is_none_or(|range| {
             range.start().is_none_or(|start| start <= time) && range.end().is_none_or(|end| time < end)
@@ -36,7 +36,7 @@ fn range(dice: &mut Dice, notes: &[Note], time: fn(&Note) -> SystemTime) -> Time
 }
 
 /// Any combination of conditions, few of them more often than many.
-fn any_filter(dice: &mut Dice, notes: &[Note], tags: &[TagId]) -> NoteFilter {
+pub(super) fn any_filter(dice: &mut Dice, notes: &[Note], tags: &[TagId]) -> NoteFilter {
     let mut is_set = || dice.roll(3) == 0;
     let conditions: [bool; 6] = std::array::from_fn(|_| is_set());
     let [pinned, archived, with_color, tag, create_time, update_time] = conditions;

@@ -11,6 +11,7 @@ mod plans;
 mod revisions;
 mod search;
 mod search_and_reading;
+mod search_filters;
 mod sync;
 mod tag_plans;
 mod tags;

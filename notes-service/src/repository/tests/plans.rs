@@ -12,8 +12,8 @@ use super::super::{
 use super::*;
 use crate::domain::search::Lookup;
 use crate::domain::{
-    ChangesQuery, Order, PAGE_BYTES, PageQuery, PageSize, Position, RevisionId, RevisionQuery, SortField, SortValue,
-    SyncPoint, TagId, TitleKey, View,
+    ChangesQuery, NoteFilter, Order, PAGE_BYTES, PageQuery, PageSize, Position, RevisionId, RevisionQuery, SortField,
+    SortValue, SyncPoint, TagId, TitleKey, View,
 };
 use crate::testing::list_in;
 
@@ -197,6 +197,7 @@ async fn a_search_reads_ranges_of_the_index_of_one_owner_in_one_partition() {
     let lookups = [lookup("milk", false), lookup("eg", true)];
     // So few that reading the whole partition, which is small here, would be the worse plan.
     let seqs = [100, 500, 900];
+    let sieve = search::Sieve::new(alice, true, &NoteFilter::default(), &[], &[]);
     let statements = [
         (search::newest_entries(alice, 500, 32), vec!["search_recent USING PRIMARY KEY (owner_id=? AND change_seq<?)"]),
         (search::oldest_entries(alice), vec!["search_recent USING PRIMARY KEY (owner_id=?)"]),
@@ -209,11 +210,11 @@ async fn a_search_reads_ranges_of_the_index_of_one_owner_in_one_partition() {
             ],
         ),
         (
-            search::notes_by_changes(alice, true, &seqs),
+            search::notes_by_changes(alice, &sieve, &seqs),
             vec!["notes_by_change (owner_id=? AND change_seq=?)", "(owner_id=? AND note_id=?)"],
         ),
         (
-            search::notes_by_changes(alice, true, &seqs[..1]),
+            search::notes_by_changes(alice, &sieve, &seqs[..1]),
             vec!["notes_by_change (owner_id=? AND change_seq=?)", "(owner_id=? AND note_id=?)"],
         ),
     ];

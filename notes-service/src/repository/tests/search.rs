@@ -2,6 +2,7 @@ use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query as Select};
 
 use super::*;
+use crate::domain::NoteFilter;
 use crate::domain::search::{Query, SEGMENT_DOCUMENTS, SearchOrder, SearchPageSize, SearchPlace, SearchQuery};
 use crate::repository::{Found, SearchPage};
 
@@ -81,6 +82,7 @@ pub(super) fn newest(text: &str, size: i32) -> SearchQuery {
         query: Query::parse(text).expect("a query"),
         order: SearchOrder::UpdateTime,
         show_deleted: false,
+        filter: NoteFilter::default(),
         size: SearchPageSize::parse(size).expect("a page size"),
         place: SearchPlace::BEGINNING,
     }

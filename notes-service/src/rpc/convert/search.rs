@@ -19,11 +19,13 @@ pub(in super::super) fn search_notes(request: &wire::SearchNotesRequest) -> Resu
     let order = violations.check("order", order);
     let size = SearchPageSize::parse(request.page_size).ok_or("must not be negative");
     let size = violations.check("page_size", size);
+    let filter = violations.filter("filter", request.filter.as_ref());
     let show_deleted = request.show_deleted;
     violations.unless_any(query.zip(order).zip(size).map(|((query, order), size)| SearchQuery {
         query,
         order,
         show_deleted,
+        filter,
         size,
         place: SearchPlace::BEGINNING,
     }))
@@ -68,9 +70,10 @@ mod tests {
 
     #[test]
     fn all_violations_of_a_search_are_told_at_once() {
-        let bad = wire::SearchNotesRequest { order: 9, page_size: -1, ..wire::SearchNotesRequest::default() };
+        let filter = Some(wire::NoteFilter { tag: "work".to_owned(), ..wire::NoteFilter::default() });
+        let bad = wire::SearchNotesRequest { order: 9, page_size: -1, filter, ..wire::SearchNotesRequest::default() };
         let fields: Vec<_> = violations(&bad).into_iter().map(|(field, _)| field).collect();
-        assert_eq!(fields, ["query", "order", "page_size"]);
+        assert_eq!(fields, ["query", "order", "page_size", "filter.tag"]);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hdrhistogram::Histogram;
 use proto::auth::v1::account_service_client::AccountServiceClient;
 use proto::auth::v1::auth_service_client::AuthServiceClient;
@@ -30,8 +32,10 @@ use crate::scene::channel;
 const TARGET: Duration = Duration::from_millis(500);
 /// A verifier that has not refused by then never will.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Share of the trials in which an operator acts, a program of its own each time.
-const BY_OPERATOR: usize = 10;
+/// Of how many trials an operator disables an account in one, with a program of its own.
+const DISABLES: usize = 10;
+/// Of how many trials an operator revokes the key that signs in one, so that the next one does.
+const REVOKES_KEY: usize = 20;
 const PASSWORDS: [&str; 2] = ["four cups of bench tea", "five cups of bench tea"];
 const CREDENTIAL: &str = "the-credential-of-the-services-of-a-benchmark";
 
@@ -43,9 +47,11 @@ enum Act {
     SignOutEverywhere,
     ChangePassword,
     Disable,
+    RevokeKey,
 }
 
 const BY_CLIENTS: [Act; 4] = [Act::Logout, Act::RevokeSession, Act::SignOutEverywhere, Act::ChangePassword];
+const BY_OPERATORS: [Act; 2] = [Act::Disable, Act::RevokeKey];
 
 /// Everything that runs.
 struct Site {
@@ -103,11 +109,6 @@ pub(crate) fn measure(what: Trials) -> Result<(), Failure> {
 
 impl Site {
     fn start(programs: &Path, folder: &Path, postgres: &str) -> Result<Self, Failure> {
-        let key = folder.join("signing-key.pem");
-        let made = Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("2048").output()?;
-        if !made.status.success() {
-            return Err("openssl does not make a key".into());
-        }
         let credential = folder.join("credential");
         let mut private = fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&credential)?;
         private.write_all(CREDENTIAL.as_bytes())?;
@@ -117,7 +118,7 @@ impl Site {
             ("AUTH_SERVICE_INTERNAL_LISTEN", "127.0.0.1:0".to_owned()),
             ("AUTH_SERVICE_INTERNAL_CREDENTIAL_FILE", credential.display().to_string()),
             ("AUTH_SERVICE_DATABASE_URL", postgres.to_owned()),
-            ("AUTH_SERVICE_SIGNING_KEY_FILE", key.display().to_string()),
+            ("AUTH_SERVICE_SIGNING_KEYS_ENCRYPTION_KEY", "the key encryption key of a benchmark, of no use".to_owned()),
             ("AUTH_SERVICE_REFRESH_SECRET", "the refresh secret of a benchmark, of no use to anybody".to_owned()),
         ];
         let auth =
@@ -154,18 +155,19 @@ impl Site {
     }
 
     async fn trials(&self, trials: usize) -> Result<Vec<(Act, Histogram<u64>)>, Failure> {
-        let mut acts = BY_CLIENTS.to_vec();
-        acts.push(Act::Disable);
-        let mut rows: Vec<_> = acts.iter().map(|act| (*act, Histogram::new(3))).collect::<Vec<_>>();
         let mut histograms = Vec::new();
-        for (act, histogram) in rows.drain(..) {
-            histograms.push((act, histogram?));
+        for act in BY_CLIENTS.into_iter().chain(BY_OPERATORS) {
+            histograms.push((act, Histogram::new(3)?));
         }
         let first = self.auth[0].address("auth");
         let verifiers = [self.notes[0].address("notes"), self.notes[1].address("notes")];
         let mut person = Person::register(first, 0).await?;
         for trial in 0..trials {
-            let act = if trial % BY_OPERATOR == 0 { Act::Disable } else { BY_CLIENTS[trial % BY_CLIENTS.len()] };
+            let act = match trial {
+                _ if trial % DISABLES == 0 => Act::Disable,
+                _ if trial % REVOKES_KEY == REVOKES_KEY / 4 => Act::RevokeKey,
+                _ => BY_CLIENTS[trial % BY_CLIENTS.len()],
+            };
             let took = self.trial(act, &mut person, verifiers).await?;
             if act == Act::Disable {
                 person = Person::register(first, trial + 1).await?;
@@ -214,17 +216,33 @@ impl Site {
                 person.password = new;
             }
             Act::Disable => {
-                let mut authctl = Command::new(self.programs.join("authctl"));
-                authctl.current_dir(&self.folder).env_clear();
-                authctl.envs(self.environment.iter().map(|(name, value)| (name, value)));
-                let said = authctl.args(["accounts", "disable", &person.email]).output()?;
-                if !said.status.success() {
-                    return Err(format!("authctl: {}", String::from_utf8_lossy(&said.stderr)).into());
-                }
+                self.authctl(&["accounts", "disable", &person.email])?;
+            }
+            Act::RevokeKey => {
+                let key = key_of(&other.tokens.access_token)?;
+                self.authctl(&["keys", "revoke", &key])?;
             }
         }
         Ok(())
     }
+
+    fn authctl(&self, arguments: &[&str]) -> Result<(), Failure> {
+        let mut authctl = Command::new(self.programs.join("authctl"));
+        authctl.current_dir(&self.folder).env_clear();
+        authctl.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let said = authctl.args(arguments).output()?;
+        if said.status.success() {
+            return Ok(());
+        }
+        Err(format!("authctl: {}", String::from_utf8_lossy(&said.stderr)).into())
+    }
+}
+
+/// The id of the key that signed a token.
+fn key_of(token: &str) -> Result<String, Failure> {
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap_or_default())?;
+    let header: serde_json::Value = serde_json::from_slice(&header)?;
+    Ok(header["kid"].as_str().ok_or("a token without a key id")?.to_owned())
 }
 
 impl Person {

@@ -10,6 +10,11 @@ REVOKE ALL ON DATABASE auth_service FROM PUBLIC;
 
 \set notes_password `sed -E 's#^[a-z]+://[^:]+:([^@]+)@.*#\1#' /run/secrets/notes_database_url`
 CREATE ROLE notes_service LOGIN PASSWORD :'notes_password';
+-- What notes-service runs its statements under: roles that own nothing (database.role of its settings).
+CREATE ROLE notes_app NOLOGIN;
+CREATE ROLE notes_app_several NOLOGIN;
+CREATE ROLE notes_app_walk NOLOGIN;
+GRANT notes_app, notes_app_several, notes_app_walk TO notes_service;
 CREATE DATABASE notes_service OWNER notes_service;
 REVOKE ALL ON DATABASE notes_service FROM PUBLIC;
 

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use authn::Subject;
 use clap::Args;
+use notes_service::config::ROLE;
 use notes_service::domain::{Content, NoteFields, NoteId, Quota, Title};
-use notes_service::repository::{Batching, CreateNote, Creation, NewId, NoteRepository};
-use runtime::config::Secret;
-use runtime::database::DatabaseConfig;
+use notes_service::repository::{Batching, CreateNote, Creation, NewId, NoteRepository, row_security};
+use runtime::database::{DatabaseConfig, Role};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ const LIGHT: usize = 16;
 /// If the store fails or refuses a note.
 pub(crate) async fn fill(url: &str, issuer: &Issuer, filling: &Filling) -> Result<Filled, Failure> {
     let batching = Batching { queue: ON_THEIR_WAY * 2, size: BATCH };
-    let config = DatabaseConfig { url: Secret::new(url.to_owned()), ..DatabaseConfig::with_url(url) };
+    let config = DatabaseConfig { row_security: Role::parse(ROLE).map(row_security), ..DatabaseConfig::with_url(url) };
     let repository = NoteRepository::open(&config, batching).await?;
     repository.ready().await;
     let begin = Instant::now();

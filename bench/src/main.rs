@@ -5,6 +5,8 @@
 //! cargo run --release --package bench -- --quick # rough figures
 //! cargo run --release --package bench -- large   # a million notes, and what the notes service does on them
 //! cargo run --release --package bench -- simulate # who is signed out in a simulated week
+//! # what row-level security costs:
+//! tests/postgres.sh run sh -c 'cargo run --release --package bench -- walls --url "$TEST_POSTGRES_URL"'
 //! # how soon what is revoked is refused elsewhere:
 //! tests/postgres.sh run sh -c 'cargo run --release --package bench -- revocation --postgres "$TEST_POSTGRES_URL"'
 //! ```
@@ -16,7 +18,7 @@
 //!
 //! Begin with [`measure`] (what is compared with what); [`stage`] is everything that runs, [`load`] sends the calls, [`scene`]
 //! makes the accounts and notes, [`watch`] opens streams, [`echo`] and [`raw`] are what the services are compared with, [`program`] is the processes, [`report`] the table. [`simulate`]
-//! and [`revocation`] stand for themselves, and so does [`large`], which fills a store by [`fill`].
+//! and [`revocation`] stand for themselves, and so do [`large`] and [`walls`], which fill a store by [`fill`].
 
 mod echo;
 mod fill;
@@ -31,6 +33,7 @@ mod revocation;
 mod scene;
 mod simulate;
 mod stage;
+mod walls;
 mod watch;
 
 use std::error::Error;
@@ -78,6 +81,12 @@ enum Command {
     },
     /// Lives through a week of many clients with lost answers, sleeping laptops and thieves: who is signed out?
     Simulate(simulate::Simulation),
+    /// Measures what row-level security costs, on PostgreSQL.
+    Walls {
+        /// Where: `postgres://USER:PASSWORD@HOST/NAME`, an empty database.
+        #[arg(long)]
+        url: String,
+    },
     /// Measures how soon what is revoked is refused by other processes, with two of each service.
     Revocation(revocation::Trials),
 }
@@ -93,6 +102,9 @@ fn main() -> ExitCode {
         }
         Some(Command::Simulate(simulation)) => {
             runtime().and_then(|runtime| runtime.block_on(simulate::run(simulation))).and_then(|tally| tally.print())
+        }
+        Some(Command::Walls { url }) => {
+            runtime().and_then(|runtime| runtime.block_on(walls::measure(&url))).map(|rows| report::print(&rows))
         }
         Some(Command::Revocation(trials)) => revocation::measure(trials),
         None => measure::everything(if options.quick { &QUICK } else { &FULL }).map(|rows| report::print(&rows)),

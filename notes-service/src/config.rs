@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use authn::Trust;
 use runtime::config::{Reader, Secret};
-use runtime::database::DatabaseConfig;
+use runtime::database::{DatabaseConfig, Role};
 use runtime::server::ServerConfig;
 
 pub use self::revisions::{REVISION_COALESCE, REVISION_RETENTION, REVISIONS_MAX, REVISIONS_MIN};
@@ -17,10 +17,12 @@ pub use self::sync::{CHECKPOINT_INTERVAL_MAX, SyncConfig, WATCH_STREAMS};
 pub use self::trust::{KeySource, StreamSource, TrustConfig};
 use crate::app::{Limits, PurgePace};
 use crate::domain::Quota;
-use crate::repository::Batching;
+use crate::repository::{Batching, row_security};
 
 /// Longest request, in bytes: a content of 1 MiB, and room for escapes and for batches to come.
 pub const REQUEST_BYTES: usize = 4 * 1_048_576;
+/// Default of `database.role`.
+pub const ROLE: &str = "notes_app";
 /// Default of `trash.retention`.
 pub const TRASH_RETENTION: Duration = Duration::from_secs(30 * DAY);
 /// Default of `trash.tombstone_retention`.
@@ -78,7 +80,7 @@ impl Config {
             "Folder of the embedded store and of secrets that are made at first start.",
         );
         let default_url = format!("sqlite://{}", data_dir.join("notes.db").display());
-        let database = DatabaseConfig::read(reader, &default_url);
+        let database = read_database(reader, &default_url);
         let page_tokens = PageTokenConfig::read(reader, &database);
         Self {
             data_dir,
@@ -105,6 +107,29 @@ impl Config {
         }
         self
     }
+}
+
+/// The store, whose rows have owners.
+fn read_database(reader: &mut Reader, default_url: &str) -> DatabaseConfig {
+    let database = DatabaseConfig::read(reader, default_url);
+    let is_on = reader.flag(
+        "database.row_security",
+        true,
+        "PostgreSQL: the server itself keeps each statement to the rows of its owner. Off: the user of database.url must own the tables.",
+    );
+    let name = reader.text(
+        "database.role",
+        ROLE,
+        "PostgreSQL: the role that statements run under then, with `_several` and `_walk` behind it for those about several owners and for the walk over all. Made at start where the user of database.url may.",
+    );
+    let role = Role::parse(&name);
+    if role.is_none() {
+        reader.refuse(
+            "database.role",
+            "must have lower-case letters, digits and underscores, a letter first, 50 at most",
+        );
+    }
+    DatabaseConfig { row_security: role.filter(|_| is_on).map(row_security), ..database }
 }
 
 fn read_limits(reader: &mut Reader) -> Limits {
@@ -212,6 +237,7 @@ mod tests {
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:50052");
         assert_eq!(config.server.max_request_bytes, REQUEST_BYTES);
         assert_eq!(config.database.url.expose(), "sqlite://data/notes.db");
+        assert_eq!(config.database.row_security.expect("it is on").role.as_str(), ROLE);
         assert_eq!(config.limits.quota, Quota { notes: 100_000, bytes: 1 << 30 });
         let revisions = config.limits.revisions;
         assert_eq!((revisions.min, revisions.max, revisions.bytes), (10, 100, 4 << 30));
@@ -221,6 +247,16 @@ mod tests {
         assert_eq!(config.trust.verifier.audience, "notes-service");
         let KeySource::Jwks { config, ca_file, .. } = config.trust.keys else { panic!("keys come from the issuer") };
         assert_eq!((config.url.as_str(), ca_file), ("http://127.0.0.1:50051/.well-known/jwks.json", None));
+    }
+
+    #[test]
+    fn row_level_security_can_be_turned_off_and_has_a_role_of_ones_choice() {
+        let role = ("DATABASE_ROLE", "tenants");
+        let chosen = read(&[role]).expect("it is a role").database.row_security;
+        assert_eq!(chosen.expect("it is on").role.as_str(), "tenants");
+        let off = read(&[role, ("DATABASE_ROW_SECURITY", "false")]).expect("it can be turned off");
+        assert_eq!(off.database.row_security, None);
+        check_refused(&[("DATABASE_ROLE", "not-a-role")], "database.role");
     }
 
     #[test]

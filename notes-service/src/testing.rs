@@ -1,6 +1,11 @@
 //! What the tests of several modules need.
 
 use authn::Subject;
+use runtime::database::{DatabaseConfig, Role};
+use runtime::testing::Store;
+
+use crate::config::ROLE;
+use crate::repository::row_security;
 
 use crate::domain::{NoteFilter, Order, PageQuery, PageSize, View};
 
@@ -13,6 +18,11 @@ pub(crate) fn somebody() -> Subject {
 pub(crate) fn list_in(order: Order) -> PageQuery {
     let size = PageSize::parse(0).expect("the default");
     PageQuery { order, show_deleted: false, filter: NoteFilter::default(), view: View::Basic, size, after: None }
+}
+
+/// The settings for a store as the service has them by itself.
+pub(crate) fn config(store: &Store) -> DatabaseConfig {
+    DatabaseConfig { row_security: Role::parse(ROLE).map(row_security), ..store.config() }
 }
 
 /// An error of the database driver with these words.

@@ -2,17 +2,20 @@
 //!
 //! Begin with [`Database`]. [`DatabaseConfig`] has the settings, [`DatabaseError`] says how the store can fail.
 //! Below it: `sqlite` opens the file and `lane` writes to it; `postgres` watches over the server; `pool` lends
-//! `connection`s; `schema` brings migrations in.
+//! `connection`s; `schema` brings migrations in; `row_security` keeps `owned` rows apart.
 
 mod announcements;
 mod config;
 mod connection;
 mod error;
 mod lane;
+mod owned;
 mod pool;
 mod postgres;
+mod row_security;
 mod schema;
 mod sqlite;
+mod transactions;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,7 +28,10 @@ pub use self::announcements::{Announcements, Heard};
 pub use self::config::DatabaseConfig;
 pub use self::connection::{Connection, Unanswered};
 pub use self::error::DatabaseError;
+pub use self::owned::Owned;
+use self::owned::Reach;
 use self::postgres::Postgres;
+pub use self::row_security::{Role, RowSecurity};
 use self::sqlite::Sqlite;
 
 /// The engine behind a store.
@@ -117,10 +123,7 @@ impl Database {
         T: Send + 'static,
         W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
     {
-        match &self.0 {
-            Store::Sqlite(store) => store.read(None, work).await,
-            Store::Postgres(store) => store.read(None, work).await,
-        }
+        self.read_within(Reach::Nobody, work).await
     }
 
     /// Reads as [`Database::read`], and all of its statements see the same state of the store. Costs two statements
@@ -133,10 +136,7 @@ impl Database {
         T: Send + 'static,
         W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
     {
-        match &self.0 {
-            Store::Sqlite(store) => store.read(Some(sqlite::SNAPSHOT), work).await,
-            Store::Postgres(store) => store.read(Some(postgres::SNAPSHOT), work).await,
-        }
+        self.snapshot_within(Reach::Nobody, work).await
     }
 
     /// Writes: runs `work` in a transaction (on SQLite one that many callers may share, each in its own savepoint)
@@ -153,9 +153,39 @@ impl Database {
         T: Send + 'static,
         W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
     {
+        self.write_within(Reach::Nobody, work).await
+    }
+
+    async fn read_within<T, W>(&self, reach: Reach, work: W) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
+    {
+        match &self.0 {
+            Store::Sqlite(store) => store.read(None, work).await,
+            Store::Postgres(store) => store.read(&reach, work).await,
+        }
+    }
+
+    async fn snapshot_within<T, W>(&self, reach: Reach, work: W) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
+    {
+        match &self.0 {
+            Store::Sqlite(store) => store.read(Some(sqlite::SNAPSHOT), work).await,
+            Store::Postgres(store) => store.snapshot(&reach, work).await,
+        }
+    }
+
+    async fn write_within<T, W>(&self, reach: Reach, work: W) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
+    {
         match &self.0 {
             Store::Sqlite(store) => store.write(work).await,
-            Store::Postgres(store) => store.write(work).await,
+            Store::Postgres(store) => store.write(reach, work).await,
         }
     }
 

@@ -43,8 +43,9 @@ struct Service {
 impl Service {
     async fn start() -> Self {
         let store = Store::fresh().await;
-        let repository =
-            NoteRepository::open(&store.config(), Batching { queue: 100, size: 64 }).await.expect("the store opens");
+        let repository = NoteRepository::open(&crate::testing::config(&store), Batching { queue: 100, size: 64 })
+            .await
+            .expect("the store opens");
         while !repository.is_ready(Duration::from_secs(5)).await {
             tokio::task::yield_now().await;
         }

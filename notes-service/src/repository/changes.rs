@@ -46,6 +46,7 @@ impl OwnedNotes<'_> {
         let owner = self.owner_id();
         self.repository
             .database
+            .for_owner(owner)
             .snapshot(move |connection| Box::pin(async move { read(connection, owner, query).await }))
             .await
     }

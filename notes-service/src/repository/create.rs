@@ -165,7 +165,11 @@ pub(super) async fn create_all(
 }
 
 async fn write(database: &Database, commands: Coming<CreateCommand>) -> Result<Vec<Creation>, DatabaseError> {
-    let work = database.write(move |transaction| {
+    let owners = {
+        let commands = commands.clone();
+        move || commands.taken().iter().map(|command| command.owner).collect()
+    };
+    let work = database.for_owners(owners).write(move |transaction| {
         let commands = commands.clone();
         // Taken when the transaction has begun, so that what came while it waited shares it.
         Box::pin(async move { create(transaction, &commands.taken()).await })

@@ -33,6 +33,7 @@ impl OwnedNotes<'_> {
         let read = self
             .repository
             .database
+            .for_owner(owner)
             .snapshot(move |connection| Box::pin(async move { find_all(connection, owner, &ids, view).await }));
         read.await
     }

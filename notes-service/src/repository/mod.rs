@@ -102,7 +102,7 @@ use std::time::Duration;
 use authn::Subject;
 use futures_util::future::BoxFuture;
 use runtime::batch::Batcher;
-use runtime::database::{Connection, Database, DatabaseConfig, DatabaseError, Engine, Outcome};
+use runtime::database::{Connection, Database, DatabaseConfig, DatabaseError, Engine, Outcome, Role, RowSecurity};
 use runtime::detached::detached;
 use sea_orm::DbErr;
 use uuid::Uuid;
@@ -150,6 +150,12 @@ pub struct Batching {
 pub struct OwnedNotes<'a> {
     repository: &'a NoteRepository,
     owner: Subject,
+}
+
+/// Row-level security of the tables, for work under this role.
+#[must_use]
+pub const fn row_security(role: Role) -> RowSecurity {
+    RowSecurity { role, walked: owners::TABLE, walked_columns: &owners::WALKED }
 }
 
 impl NoteRepository {
@@ -200,7 +206,7 @@ impl NoteRepository {
     {
         let (database, doorbell) = (self.database.clone(), self.doorbell.clone());
         let written = detached(async move {
-            let result = database.write(work).await;
+            let result = database.for_owners(move || owners.to_vec()).write(work).await;
             doorbell.ring(owners);
             result
         });
@@ -220,7 +226,11 @@ impl OwnedNotes<'_> {
     /// If the store fails.
     pub async fn find(self, id: NoteId, view: View) -> Result<Option<Note>, DatabaseError> {
         let owner = self.owner_id();
-        self.repository.database.read(move |connection| Box::pin(notes::find(connection, owner, id, view))).await
+        self.repository
+            .database
+            .for_owner(owner)
+            .read(move |connection| Box::pin(notes::find(connection, owner, id, view)))
+            .await
     }
 
     /// What is counted of the owner, by one statement; none of an owner who never wrote.
@@ -229,7 +239,11 @@ impl OwnedNotes<'_> {
     /// If the store fails.
     pub async fn state(self) -> Result<Option<OwnerState>, DatabaseError> {
         let owner = self.owner_id();
-        self.repository.database.read(move |connection| Box::pin(owner_state::find(connection, owner))).await
+        self.repository
+            .database
+            .for_owner(owner)
+            .read(move |connection| Box::pin(owner_state::find(connection, owner)))
+            .await
     }
 
     const fn owner_id(self) -> Uuid {

@@ -13,6 +13,10 @@ use super::rows::{self, Column};
 
 const COLUMNS: [Column; 2] = [Column::Binary("owner_id"), Column::Plain("purge_due_us")];
 
+/// The table that the walk reads.
+pub(super) const TABLE: &str = "owner_state";
+/// What it reads of it, and nothing else.
+pub(super) const WALKED: [&str; 2] = [COLUMNS[0].name(), COLUMNS[1].name()];
 /// How many owners one step of the walk looks at.
 const STEP: u16 = 1_000;
 
@@ -47,7 +51,7 @@ impl NoteRepository {
     /// If the store fails.
     pub async fn due_owners(&self, after: Option<Place>, now: SystemTime) -> Result<DueOwners, DatabaseError> {
         let select = select(after);
-        let read = self.database.read(move |connection| {
+        let read = self.database.for_walk().read(move |connection| {
             Box::pin(async move {
                 let rows = rows::fetch_all(connection, select, &COLUMNS).await?;
                 let owners: Result<Vec<_>, _> =

@@ -44,6 +44,7 @@ impl OwnedNotes<'_> {
         let owner = self.owner_id();
         self.repository
             .database
+            .for_owner(owner)
             .read(move |connection| Box::pin(async move { read(connection, owner, &query).await }))
             .await
     }

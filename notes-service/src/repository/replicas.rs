@@ -95,8 +95,8 @@ impl NoteRepository {
         let owners = self.doorbell.owners();
         let mut now = HashMap::with_capacity(owners.len());
         for owners in owners.chunks(LOOKED_AT_ONCE) {
-            let select = changes_of(owners.iter().copied());
-            let read = self.database.read(move |connection| {
+            let (select, owners) = (changes_of(owners.iter().copied()), owners.to_vec());
+            let read = self.database.for_owners(move || owners.clone()).read(move |connection| {
                 Box::pin(async move {
                     let rows = rows::fetch_all(connection, select, &COLUMNS).await?;
                     rows.iter().map(|row| Ok((row.uuid(0)?, row.integer(1)?))).collect::<Result<Vec<_>, DbErr>>()

@@ -63,6 +63,7 @@ impl OwnedNotes<'_> {
         let read = self
             .repository
             .database
+            .for_owner(owner)
             .snapshot(move |connection| Box::pin(async move { page(connection, owner, query).await }));
         read.await
     }
@@ -76,6 +77,7 @@ impl OwnedNotes<'_> {
         let read = self
             .repository
             .database
+            .for_owner(owner)
             .read(move |connection| Box::pin(async move { find(connection, owner, note, revision).await }));
         read.await
     }

@@ -80,7 +80,7 @@ impl OwnedNotes<'_> {
     /// If the store fails.
     pub async fn find_tag(self, id: TagId) -> Result<Option<Tag>, DatabaseError> {
         let owner = self.owner_id();
-        self.repository.database.read(move |connection| Box::pin(find(connection, owner, id))).await
+        self.repository.database.for_owner(owner).read(move |connection| Box::pin(find(connection, owner, id))).await
     }
 
     /// Reads one page by one statement, a range of the index of names.
@@ -91,6 +91,7 @@ impl OwnedNotes<'_> {
         let owner = self.owner_id();
         self.repository
             .database
+            .for_owner(owner)
             .read(move |connection| Box::pin(async move { page(connection, owner, size, after.as_ref()).await }))
             .await
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{DatabaseError, Engine};
+use super::{DatabaseError, Engine, RowSecurity};
 use crate::config::{Reader, Secret};
 
 const MIB: usize = 1024 * 1024;
@@ -27,6 +27,8 @@ pub struct DatabaseConfig {
     pub work_timeout: Duration,
     /// PostgreSQL: a connection is replaced at this age.
     pub max_lifetime: Duration,
+    /// Keeps work on the rows of owners to theirs, if rows of the store have owners. [`DatabaseConfig::read`] sets none.
+    pub row_security: Option<RowSecurity>,
     /// SQLite: connections that read at the same time.
     pub readers: u32,
     /// SQLite: work that may wait for the writer; more is refused at once.
@@ -95,6 +97,7 @@ impl DatabaseConfig {
                 milliseconds(1_000, 86_400_000),
                 "PostgreSQL: replace a connection at this age.",
             ),
+            row_security: None,
             readers: number(
                 reader,
                 "database.readers",
@@ -147,6 +150,7 @@ impl DatabaseConfig {
             statement_timeout: Duration::from_secs(5),
             work_timeout: Duration::from_secs(10),
             max_lifetime: Duration::from_secs(30 * 60),
+            row_security: None,
             readers: 4,
             write_queue: 1_024,
             write_group: 64,

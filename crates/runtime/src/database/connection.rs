@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use sea_orm::error::RuntimeErr;
 use sea_orm::sea_query::{Value, Values};
 use sea_orm::sqlx::postgres::PgConnection;
@@ -93,6 +94,22 @@ impl Connection {
             Link::Postgres(link) => link.as_mut().execute(sql).await.map(|_| ()),
         }
         .map_err(executing)
+    }
+
+    /// As [`Connection::control`], on PostgreSQL, for statements that are made for the occasion.
+    pub(super) async fn order(&mut self, sql: String) -> Result<(), DbErr> {
+        match self.link.get_mut() {
+            Link::Sqlite(_) => Err(DbErr::Custom("SQLite is given its statements as they are kept".to_owned())),
+            Link::Postgres(link) => link.as_mut().execute(AssertSqlSafe(sql)).await.map(|_| ()).map_err(executing),
+        }
+    }
+
+    /// Ends a transaction that has written nothing, and does not wait for the answer, which cannot matter: the driver
+    /// takes it off the connection before the next statement.
+    pub(super) fn let_go(&mut self) {
+        if let Link::Postgres(link) = self.link.get_mut() {
+            link.as_mut().execute("COMMIT").now_or_never();
+        }
     }
 
     /// Asks whether the other side lives.

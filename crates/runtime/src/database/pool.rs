@@ -58,9 +58,11 @@ struct Origin {
 }
 
 /// Statements of ours around a unit of work.
-pub(super) struct Around {
-    pub(super) before: &'static str,
-    pub(super) after: &'static str,
+pub(super) enum Around {
+    /// Before and after it.
+    Kept { before: &'static str, after: &'static str },
+    /// Before it, where it reads, on PostgreSQL. Nobody waits for the end of the transaction.
+    Made { before: String },
 }
 
 /// A connection for one unit of work. Dropped without [`Lease::give_back`], it is closed.
@@ -116,11 +118,21 @@ impl Pool {
     {
         let mut lease = self.lease().await?;
         let ended = timeout(self.bounds.work, async {
-            let Some(Around { before, after }) = around else { return Ok(work(&lease).await) };
-            lease.begin(before).await?;
-            let result = work(&lease).await;
-            lease.control(after).await?;
-            Ok(result)
+            match around {
+                None => Ok(work(&lease).await),
+                Some(Around::Kept { before, after }) => {
+                    lease.begin(before).await?;
+                    let result = work(&lease).await;
+                    lease.control(after).await?;
+                    Ok(result)
+                }
+                Some(Around::Made { before }) => {
+                    lease.order(before).await?;
+                    let result = work(&lease).await;
+                    lease.let_go();
+                    Ok(result)
+                }
+            }
         });
         // On every other way out of here the lease is dropped, and the connection closed.
         let result = ended.await.unwrap_or_else(|_| Err(overdue()))?;

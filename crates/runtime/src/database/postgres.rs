@@ -9,7 +9,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sea_orm::error::RuntimeErr;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::{ConnectOptions as _, Executor as _};
 use sea_orm::{
@@ -22,25 +21,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
 use super::error::{Class, connecting};
-use super::pool::{Around, Bounds, Connect, Lease, Pool, Probe, overdue};
+use super::owned::Reach;
+use super::pool::{Around, Bounds, Connect, Pool, Probe, overdue};
+use super::row_security;
 use super::schema::{self, Standing};
+use super::transactions::{Transactions, jittered};
 use super::{DatabaseConfig, DatabaseError, Outcome};
 use crate::causes::Causes;
 use crate::detached::detached;
 
 /// All statements see the state at the first one.
-pub(super) const SNAPSHOT: Around =
-    Around { before: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", after: "COMMIT" };
-/// How often a transaction is tried when others win.
-const TRIES: u32 = 4;
-/// The first wait between two tries is drawn from zero to this, the next from twice as much.
-const FIRST_WAIT: Duration = Duration::from_millis(5);
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Waits between two looks at a server that is down, drawn from half of it to all.
 const LOOK_AGAIN: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(1);
 /// A connection that was unused for this long may have lost its server.
 const DOUBT_AFTER: Duration = Duration::from_secs(1);
 /// Keeps replicas from migrating at the same time; a number of our own, the same in every version.
-const MIGRATION_LOCK: i64 = 0x6d69_6772_6174_6521;
+pub(super) const MIGRATION_LOCK: i64 = 0x6d69_6772_6174_6521;
 
 /// A store on a server.
 #[derive(Debug)]
@@ -112,7 +109,31 @@ impl Postgres {
         }))
     }
 
-    pub(super) async fn read<T, W>(&self, around: Option<Around>, work: W) -> Result<T, DatabaseError>
+    /// Reads; a statement by itself needs no transaction but to tell the engine whose rows it is about.
+    pub(super) async fn read<T, W>(&self, reach: &Reach, work: W) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
+    {
+        let admission = self.admission(reach);
+        let around = (!admission.is_empty()).then(|| Around::Made { before: format!("BEGIN READ ONLY{admission}") });
+        self.read_around(around, work).await
+    }
+
+    pub(super) async fn snapshot<T, W>(&self, reach: &Reach, work: W) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
+    {
+        let before = format!("{SNAPSHOT}{}", self.admission(reach));
+        self.read_around(Some(Around::Made { before }), work).await
+    }
+
+    fn admission(&self, reach: &Reach) -> String {
+        self.config.row_security.as_ref().map(|security| security.admission(reach)).unwrap_or_default()
+    }
+
+    async fn read_around<T, W>(&self, around: Option<Around>, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
         W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
@@ -122,14 +143,20 @@ impl Postgres {
         self.judge(result.map_err(|panicked| DatabaseError::fault(panicked.to_string()))?)
     }
 
-    pub(super) async fn write<T, W>(&self, work: W) -> Result<T, DatabaseError>
+    pub(super) async fn write<T, W>(&self, reach: Reach, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
         W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
     {
         self.usable()?;
-        let (pool, commits, within) = (Arc::clone(&self.pool), Arc::clone(&self.commits), self.config.work_timeout);
-        let result = detached(async move { transact_until_won(&pool, &work, &commits, within).await }).await;
+        let transactions = Transactions {
+            pool: Arc::clone(&self.pool),
+            within: self.config.work_timeout,
+            security: self.config.row_security.clone(),
+            reach,
+            commits: Arc::clone(&self.commits),
+        };
+        let result = detached(async move { transactions.until_won(&work).await }).await;
         self.judge(result.map_err(|panicked| DatabaseError::fault(panicked.to_string()))?)
     }
 
@@ -248,6 +275,10 @@ async fn bring_up<M: MigratorTrait + 'static>(
         Ok(standing) => standing.check(),
         Err(error) => Err(error),
     };
+    let done = match &config.row_security {
+        Some(security) if done.is_ok() => security.stand(&store, migrate).await,
+        _ => done,
+    };
     store.close().await.ok();
     done
 }
@@ -270,68 +301,6 @@ async fn upgrade_alone<M: MigratorTrait + 'static>(store: &DatabaseConnection) -
     transaction.commit().await.map_err(DatabaseError::from_db_err)
 }
 
-/// Tries again while others win.
-async fn transact_until_won<T, W>(pool: &Arc<Pool>, work: &W, commits: &AtomicU64, within: Duration) -> Result<T, DbErr>
-where
-    W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>>,
-{
-    let mut wait = FIRST_WAIT;
-    for _ in 1..TRIES {
-        match lend_and_transact(pool, work, commits, within).await {
-            Err(error) if Class::of(&error) == Class::Contended => sleep(jittered(wait)).await,
-            result => return result,
-        }
-        wait *= 2;
-    }
-    lend_and_transact(pool, work, commits, within).await
-}
-
-async fn lend_and_transact<T, W>(pool: &Arc<Pool>, work: &W, commits: &AtomicU64, within: Duration) -> Result<T, DbErr>
-where
-    W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>>,
-{
-    let mut lease = pool.lease().await?;
-    // Dropped in the middle, by the time or by a panic, the lease is closed: the server rolls back.
-    let (result, ended) = timeout(within, transact(&mut lease, work)).await.map_err(|_| overdue())?;
-    if ended {
-        lease.give_back();
-    }
-    if let Ok((_, true)) = &result {
-        commits.fetch_add(1, Ordering::AcqRel);
-    }
-    result.map(|(value, _committed)| value)
-}
-
-/// The work's value and whether it was committed; and whether the connection is out of the transaction.
-async fn transact<T, W>(lease: &mut Lease, work: &W) -> (Result<(T, bool), DbErr>, bool)
-where
-    W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>>,
-{
-    if let Err(error) = lease.control("BEGIN READ WRITE").await {
-        // Also of a standby that will not be written to: somebody should look for another server.
-        let error = match Class::of(&error) {
-            Class::Fault => DbErr::Conn(RuntimeErr::Internal(format!("no transaction can begin: {error}"))),
-            _ => error,
-        };
-        return (Err(error), false);
-    }
-    match work(lease).await {
-        // In a transaction that a statement has broken COMMIT would roll back without a word; SELECT fails there.
-        Ok(Outcome::Commit(value)) => match lease.control("SELECT 1; COMMIT").await {
-            Ok(()) => (Ok((value, true)), true),
-            Err(error) => (Err(error), lease.control("ROLLBACK").await.is_ok()),
-        },
-        Ok(Outcome::Rollback(value)) => (Ok((value, false)), lease.control("ROLLBACK").await.is_ok()),
-        Err(error) => (Err(error), lease.control("ROLLBACK").await.is_ok()),
-    }
-}
-
-/// A wait drawn from zero to `most`, so that those who met once do not meet again.
-fn jittered(most: Duration) -> Duration {
-    let drawn = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
-    most * drawn / 255
-}
-
 fn options(config: &DatabaseConfig) -> Result<PgConnectOptions, DatabaseError> {
     // The error is not passed on: it may hold what it could not parse.
     let options = PgConnectOptions::from_str(config.url.expose())
@@ -347,10 +316,15 @@ fn options(config: &DatabaseConfig) -> Result<PgConnectOptions, DatabaseError> {
 /// Sessions of the pool: what reads cannot write, and nothing stays for ever.
 fn sessions(config: &DatabaseConfig, options: &PgConnectOptions) -> PgConnectOptions {
     let milliseconds = |duration: Duration| duration.as_millis().to_string();
+    let (name, whose) = match &config.row_security {
+        Some(security) => ("role", security.role.as_str()),
+        None => row_security::UPKEEP,
+    };
     options.clone().options([
         ("default_transaction_read_only", "on".to_owned()),
         ("statement_timeout", milliseconds(config.statement_timeout)),
         ("idle_in_transaction_session_timeout", milliseconds(config.work_timeout)),
+        (name, whose.to_owned()),
     ])
 }
 
@@ -375,7 +349,7 @@ fn connector(config: &DatabaseConfig, options: PgConnectOptions) -> Connect {
 /// The mapper's own handle on the server, which its migrations need. They may take long; who waits for those of
 /// another replica gives up after a minute and looks again.
 async fn mapper(config: &DatabaseConfig, options: &PgConnectOptions) -> Result<DatabaseConnection, DbErr> {
-    let options = options.clone().options([("statement_timeout", "0"), ("lock_timeout", "60s")]);
+    let options = options.clone().options([("statement_timeout", "0"), ("lock_timeout", "60s"), row_security::UPKEEP]);
     // The real options come in below: those that are given here are printed at level TRACE, password and all.
     let mut pool = ConnectOptions::new("postgres://server");
     pool.max_connections(1)

@@ -31,7 +31,7 @@ const WAL_BYTES: &str = "67108864";
 const WAL_PAGES: &str = "4096";
 
 /// A transaction that only reads sees one state.
-pub(super) const SNAPSHOT: Around = Around { before: "BEGIN", after: "COMMIT" };
+pub(super) const SNAPSHOT: Around = Around::Kept { before: "BEGIN", after: "COMMIT" };
 /// Work that reads may take this long to end when the store is closed.
 const READERS_END: Duration = Duration::from_secs(5);
 

@@ -9,6 +9,7 @@ mod lists;
 mod migrations;
 mod plans;
 mod revisions;
+mod row_security;
 mod search;
 mod search_and_reading;
 mod search_filters;
@@ -23,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use authn::{SessionId, Subject};
-use runtime::database::from_micros;
+use runtime::database::{Database, from_micros};
 use runtime::testing::Store;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
@@ -34,6 +35,7 @@ use crate::domain::{
     Content, Etag, Note, NoteFields, NoteId, NotePatch, OwnerState, Quota, QuotaExceeded, Replacement, RevisionPolicy,
     RevisionReason, Title, Update,
 };
+use crate::testing::config;
 pub(super) use crate::testing::{Dice, somebody};
 
 pub(super) const QUOTA: Quota = Quota { notes: 100_000, bytes: 1 << 30 };
@@ -77,11 +79,16 @@ impl Fixture {
 
     pub(super) async fn on(store: Store) -> Self {
         let batching = Batching { queue: 1_024, size: 64 };
-        let repository = NoteRepository::open(&store.config(), batching).await.expect("the store opens");
+        let repository = NoteRepository::open(&config(&store), batching).await.expect("the store opens");
         while !repository.is_ready(Duration::from_secs(5)).await {
             tokio::task::yield_now().await;
         }
         Self { repository, micros: AtomicU64::new(1_764_000_000_000_000), store }
+    }
+
+    /// The store as those see it who own the tables.
+    pub(super) async fn past_the_wall(&self) -> Database {
+        Database::join::<super::migration::Migrator>(&self.store.config()).await.expect("the store opens")
     }
 
     /// A time later than all before.
@@ -161,7 +168,7 @@ impl Fixture {
     /// The stored counters of an owner.
     pub(super) async fn state(&self, owner: Subject) -> Option<owner_state::Model> {
         let owner = owner.as_uuid();
-        let read = self.repository.database.read(move |connection| {
+        let read = self.repository.database.for_owner(owner).read(move |connection| {
             Box::pin(async move { owner_state::Entity::find_by_id(owner).one(connection).await })
         });
         read.await.expect("the store works")
@@ -170,7 +177,7 @@ impl Fixture {
     /// The number of the last change of each note of an owner.
     pub(super) async fn change_seqs(&self, owner: Subject) -> BTreeMap<NoteId, i64> {
         let owner = owner.as_uuid();
-        let read = self.repository.database.read(move |connection| {
+        let read = self.repository.database.for_owner(owner).read(move |connection| {
             let select = note::Entity::find().select_only().columns([note::Column::NoteId, note::Column::ChangeSeq]);
             let select = select.filter(note::Column::OwnerId.eq(owner)).into_tuple::<(Uuid, i64)>();
             Box::pin(async move { select.all(connection).await })

@@ -72,7 +72,7 @@ impl Fixture {
     /// Asserts that what is counted of the revisions of an owner is what a recount comes to.
     pub(super) async fn check_revision_counters(&self, owner: Subject) {
         let owner_id = owner.as_uuid();
-        let read = self.repository.database.read(move |connection| {
+        let read = self.repository.database.for_owner(owner_id).read(move |connection| {
             Box::pin(async move {
                 let rows = note_revision::Entity::find().filter(note_revision::Column::OwnerId.eq(owner_id));
                 let notes = note::Entity::find().filter(note::Column::OwnerId.eq(owner_id));

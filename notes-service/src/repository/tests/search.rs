@@ -41,6 +41,7 @@ impl Fixture {
             let read = self
                 .repository
                 .database
+                .for_owner(owner.as_uuid())
                 .read(move |connection| Box::pin(async move { Ok(connection.query_all(&select).await?.len()) }));
             *count = read.await.expect("the store works");
         }
@@ -49,11 +50,11 @@ impl Fixture {
 
     /// Whether the bytes of a term stand anywhere in the index.
     async fn index_holds(&self, term: &str) -> bool {
-        let mut holds = false;
+        let (database, mut holds) = (self.past_the_wall().await, false);
         for (table, column) in [("search_recent", "terms"), ("search_blocks", "data"), ("search_blocks", "first_term")]
         {
             let select = Select::select().column(column).from(table).to_owned();
-            let read = self.repository.database.read(move |connection| {
+            let read = database.read(move |connection| {
                 Box::pin(async move {
                     let rows = connection.query_all(&select).await?;
                     rows.iter().map(|row| row.try_get_by_index::<Vec<u8>>(0)).collect::<Result<Vec<_>, _>>()

@@ -48,7 +48,7 @@ impl Fixture {
     /// The rows of the tables of tags are those that the notes ask for.
     pub(super) async fn check_tags(&self, owner: Subject, notes: &[&Note]) {
         let id = owner.as_uuid();
-        let read = self.repository.database.read(move |connection| {
+        let read = self.repository.database.for_owner(id).read(move |connection| {
             Box::pin(async move {
                 let rows = note_tag::Entity::find().filter(note_tag::Column::OwnerId.eq(id)).all(connection).await?;
                 let trashes =
@@ -160,7 +160,7 @@ async fn an_owner_has_at_most_two_thousand_tags() {
     let alice = somebody();
     let first = fixture.tag(alice, "first").await;
     let owner = alice.as_uuid();
-    let fill = fixture.repository.database.write(move |transaction| {
+    let fill = fixture.repository.database.for_owner(owner).write(move |transaction| {
         Box::pin(async move {
             let all = owner_state::Entity::update_many()
                 .set(owner_state::ActiveModel { tag_count: sea_orm::ActiveValue::Set(2_000), ..Default::default() })

@@ -42,7 +42,8 @@ impl Fixture {
     }
 
     pub(super) async fn count<E: sea_orm::EntityTrait>(&self) -> u64 {
-        let read = self.repository.database.read(|connection| {
+        let database = self.past_the_wall().await;
+        let read = database.read(|connection| {
             Box::pin(async move {
                 let rows = E::find().select_only().column_as(sea_orm::sea_query::Expr::cust("1"), "one");
                 let rows: Vec<i32> = rows.into_tuple().all(connection).await?;

@@ -196,7 +196,8 @@ async fn signing_keys(
         signer.take(key)?;
         return Ok(SigningKeys::Given(public));
     }
-    let encryption = Arc::new(KeyEncryptionKey::load(encryption_key_source(config)).await?);
+    let encryption = KeyEncryptionKey::load(encryption_key_source(config)).await?;
+    let encryption = Arc::new(encryption.after(config.signing_keys.previous_encryption_key.as_ref())?);
     let first = given.as_ref().or(earlier_key).map(|key| key.seal(&encryption)).transpose()?;
     let keys = &config.signing_keys;
     Ok(SigningKeys::kept(KeyKeeper { encryption: Some(encryption), bits: keys.bits, rules: keys.rules, first }))

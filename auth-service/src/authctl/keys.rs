@@ -66,7 +66,9 @@ impl Operator {
 
 /// What changes keys. Most wishes need no new one, so whoever cannot read what they are encrypted under may go on.
 fn keeper(config: &Config) -> KeyKeeper {
-    let encryption = KeyEncryptionKey::load_existing(&crate::encryption_key_source(config)).ok().map(Arc::new);
+    let encryption = KeyEncryptionKey::load_existing(&crate::encryption_key_source(config));
+    let encryption = encryption.and_then(|key| key.after(config.signing_keys.previous_encryption_key.as_ref()));
+    let encryption = encryption.ok().map(Arc::new);
     KeyKeeper { encryption, bits: config.signing_keys.bits, rules: config.signing_keys.rules, first: None }
 }
 

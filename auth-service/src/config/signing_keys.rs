@@ -13,6 +13,8 @@ pub(crate) struct SigningKeyConfig {
     pub(crate) bits: KeyBits,
     /// What they are encrypted under in the store.
     pub(crate) encryption_key: Option<Secret>,
+    /// What they were encrypted under before.
+    pub(crate) previous_encryption_key: Option<Secret>,
     /// When they take turns.
     pub(crate) rules: KeyRules,
 }
@@ -33,6 +35,11 @@ impl SigningKeyConfig {
                 None,
                 "Secret under which the signing keys in the store are encrypted, at least 32 random bytes as text. Without \
                  it one is made at first start and kept in data_dir; on PostgreSQL it must be given, unless signing_key is.",
+            ),
+            previous_encryption_key: reader.secret(
+                "signing_keys.previous_encryption_key",
+                None,
+                "The secret before, under which keys are still encrypted while it is being replaced.",
             ),
             rules: KeyRules {
                 rotation_interval: reader.duration(

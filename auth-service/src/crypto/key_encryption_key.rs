@@ -3,6 +3,7 @@ use std::io;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use runtime::config::Secret;
 use runtime::kept_secret;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
@@ -20,7 +21,10 @@ const NONCE_BYTES: usize = 12;
 ///
 /// AES-256-GCM with a random nonce under a key derived from the operator's secret (RFC 5869). The key's id is
 /// authenticated with it, so that one sealed key cannot stand in for another.
-pub(crate) struct KeyEncryptionKey(RandomizedNonceKey);
+pub(crate) struct KeyEncryptionKey {
+    /// The first one seals, all of them open, so that a secret can be replaced while keys are sealed under it.
+    ciphers: Vec<RandomizedNonceKey>,
+}
 
 impl KeyEncryptionKey {
     /// Reads or makes the secret.
@@ -48,12 +52,24 @@ impl KeyEncryptionKey {
         }
     }
 
+    /// The same, which opens also what was sealed under the secret before it.
+    ///
+    /// # Errors
+    /// If that is shorter than [`LEAST_BYTES`].
+    pub(crate) fn after(mut self, previous: Option<&Secret>) -> io::Result<Self> {
+        if let Some(previous) = previous {
+            self.ciphers.push(cipher(previous.expose())?);
+        }
+        Ok(self)
+    }
+
     /// Encrypts the private half of a key.
     pub(crate) fn seal(&self, id: KeyId, private: &[u8]) -> Vec<u8> {
         // The plain text is encrypted where it is, and grows by a tag: no copy of it is left behind.
         let mut content = Zeroizing::new(Vec::with_capacity(private.len() + AES_256_GCM.tag_len()));
         content.extend_from_slice(private);
-        let nonce = self.0.seal_in_place_append_tag(aad(id), &mut *content);
+        let cipher = self.ciphers.first().expect("there is one");
+        let nonce = cipher.seal_in_place_append_tag(aad(id), &mut *content);
         let nonce = nonce.expect("a few kilobytes can be sealed");
         [&[VERSION][..], nonce.as_ref(), &content].concat()
     }
@@ -62,31 +78,38 @@ impl KeyEncryptionKey {
     pub(crate) fn open(&self, id: KeyId, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (&VERSION, rest) = sealed.split_first()? else { return None };
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>()?;
-        let mut content = Zeroizing::new(sealed.to_vec());
-        let length = self.0.open_in_place(Nonce::from(nonce), aad(id), &mut content).ok()?.len();
-        content.truncate(length);
-        Some(content)
+        self.ciphers.iter().find_map(|cipher| {
+            let mut content = Zeroizing::new(sealed.to_vec());
+            let length = cipher.open_in_place(Nonce::from(nonce), aad(id), &mut content).ok()?.len();
+            content.truncate(length);
+            Some(content)
+        })
     }
 
     fn from_text(text: &str) -> io::Result<Self> {
-        struct Length;
-        impl KeyType for Length {
-            fn len(&self) -> usize {
-                AES_256_GCM.key_len()
-            }
-        }
-        let secret = text.trim().as_bytes();
-        if secret.len() < LEAST_BYTES {
-            let why = format!("the key encryption key has {} bytes and needs at least {LEAST_BYTES}", secret.len());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
-        let prk = Salt::new(HKDF_SHA256, b"auth-service signing keys").extract(secret);
-        let mut key = Zeroizing::new([0; 32]);
-        let info: [&[u8]; 1] = [b"AES-256-GCM"];
-        let output = prk.expand(&info, Length).expect("32 bytes are not too many");
-        output.fill(key.as_mut_slice()).expect("it is as long as was said");
-        Ok(Self(RandomizedNonceKey::new(&AES_256_GCM, key.as_slice()).expect("the key has 32 bytes")))
+        Ok(Self { ciphers: vec![cipher(text)?] })
     }
+}
+
+/// What a secret encrypts with.
+fn cipher(text: &str) -> io::Result<RandomizedNonceKey> {
+    struct Length;
+    impl KeyType for Length {
+        fn len(&self) -> usize {
+            AES_256_GCM.key_len()
+        }
+    }
+    let secret = text.trim().as_bytes();
+    if secret.len() < LEAST_BYTES {
+        let why = format!("the key encryption key has {} bytes and needs at least {LEAST_BYTES}", secret.len());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    let prk = Salt::new(HKDF_SHA256, b"auth-service signing keys").extract(secret);
+    let mut key = Zeroizing::new([0; 32]);
+    let info: [&[u8]; 1] = [b"AES-256-GCM"];
+    let output = prk.expand(&info, Length).expect("32 bytes are not too many");
+    output.fill(key.as_mut_slice()).expect("it is as long as was said");
+    Ok(RandomizedNonceKey::new(&AES_256_GCM, key.as_slice()).expect("the key has 32 bytes"))
 }
 
 fn aad(id: KeyId) -> Aad<Vec<u8>> {
@@ -121,6 +144,17 @@ mod tests {
         assert_eq!(opened(&format!(" {SECRET}\n"), "a").as_deref(), Some(&b"private"[..]), "as editors leave it");
         assert_eq!(opened(SECRET, "b"), None);
         assert_eq!(opened(&format!("{SECRET}!"), "a"), None);
+    }
+
+    #[test]
+    fn a_secret_is_replaced_while_keys_are_sealed_under_the_one_before() {
+        let before = Secret::new(format!("{SECRET} once"));
+        let replaced = key(SECRET).after(Some(&before)).expect("long enough");
+        let old = key(before.expose()).seal(id("a"), b"private");
+        assert!(key(SECRET).open(id("a"), &old).is_none());
+        assert_eq!(replaced.open(id("a"), &old).expect("opened").as_slice(), b"private");
+        assert!(key(SECRET).open(id("a"), &replaced.seal(id("a"), b"private")).is_some(), "it seals by the new one");
+        assert!(key(SECRET).after(Some(&Secret::new("short".to_owned()))).is_err());
     }
 
     #[test]

@@ -294,3 +294,22 @@ async fn a_store_begins_with_the_key_that_signed_before() {
     assert_eq!(states(&begun).await, ["current", "standby"]);
     assert_ne!(keys(&begun).await.standby().expect("one stands by").id().as_str(), kid, "the next one is made");
 }
+
+#[tokio::test]
+async fn a_store_of_the_version_before_gets_its_keys_at_the_next_start() {
+    let mut fixture = Fixture::start().await;
+    let alice = fixture.alice().await;
+    for undo in [
+        "DROP TABLE signing_keys",
+        "DROP TABLE signing_key_turns",
+        "ALTER TABLE audit_events DROP COLUMN kid",
+        "DELETE FROM seaql_migrations WHERE version = 'm0006_make_signing_keys'",
+    ] {
+        fixture.execute(undo).await;
+    }
+    fixture.restart().await;
+    rotate(&fixture.app).await;
+    assert_eq!(states(&fixture.app).await, ["current", "standby"]);
+    let tokens = fixture.refresh(&alice.tokens).await.expect("sessions go on");
+    assert_eq!(kid(&tokens), current(&fixture.app).await);
+}

@@ -1,5 +1,6 @@
 //! Notes that are watched: what is sent, from where, and how a stream ends.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -204,6 +205,32 @@ async fn a_stream_ends_before_its_token_does_with_the_place_to_resume() {
     let note = alice.write("meanwhile", "").await;
     let mut stream = alice.watch(from(&token)).await.expect("a stream");
     assert_eq!(changes(next(&mut stream).await), [Change::Note(note)]);
+}
+
+#[tokio::test]
+async fn a_stream_whose_session_is_revoked_says_so_with_the_place_to_resume() {
+    let stack = Stack::start().await;
+    let mut alice = stack.register("alice").await;
+    let other = alice.on_another_device().await;
+    let mut copy = Copy::listed(&alice).await;
+    let (mut own, mut others) = (alice.watch(from("")).await.expect("a stream"), other.watch(from("")).await);
+    let others = others.as_mut().expect("a stream");
+    for stream in [&mut own, &mut *others] {
+        next(stream).await;
+    }
+    let note = alice.write("seen", "").await;
+    copy.catch_up(&mut own).await;
+    next(others).await;
+    alice.logout().await.expect("signed out");
+    let (reason, token) = farewell(&mut own).await;
+    assert_eq!(reason, GoingAwayReason::SessionRevoked);
+    let later = other.write("later", "").await;
+    assert_eq!(changes(next(others).await), [Change::Note(later.clone())], "that session lives");
+
+    let alice = stack.log_in(&alice).await;
+    let mut stream = alice.watch(from(&token)).await.expect("a stream");
+    copy.catch_up(&mut stream).await;
+    assert_eq!(copy.notes.into_keys().collect::<BTreeSet<_>>(), BTreeSet::from([note.name, later.name]));
 }
 
 #[tokio::test]

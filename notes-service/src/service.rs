@@ -48,7 +48,8 @@ impl Service for NotesService {
         let repository = NoteRepository::open(&config.database, config.batching).await?;
         let app = App::new(repository.clone(), page_tokens, sync_tokens, config.limits, config.sync.watch, clock);
         let max_request_bytes = config.server.max_request_bytes;
-        let notes = NotesServiceServer::new(Notes::new(app.clone())).max_decoding_message_size(max_request_bytes);
+        let notes = NotesServiceServer::new(Notes::new(app.clone(), verifier.clone()))
+            .max_decoding_message_size(max_request_bytes);
         let tags = TagServiceServer::new(Tags::new(app.clone())).max_decoding_message_size(max_request_bytes);
         let services = Services {
             domain: DOMAIN,

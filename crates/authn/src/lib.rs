@@ -76,6 +76,7 @@ mod verifier;
 
 pub use authenticate::{Authenticate, RequestExt};
 pub use clock::{Clock, ManualClock};
+pub use end_in_time::LastWords;
 pub use layer::{AuthLayer, AuthService};
 pub use policy::AccessPolicy;
 pub use principal::{Principal, SessionId, Subject};

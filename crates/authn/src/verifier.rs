@@ -149,8 +149,10 @@ impl Verifier {
         self.0.trust.staleness(self.0.clock.now())
     }
 
-    /// Why a stream that a good token began must end now, if it must.
-    pub(crate) fn end(&self, principal: &Principal) -> Option<Rejection> {
+    /// Why a stream that a good token began must end now, if it must. [`AuthLayer`](crate::AuthLayer) ends it; a handler
+    /// asks that says [`LastWords`](crate::LastWords).
+    #[must_use]
+    pub fn end(&self, principal: &Principal) -> Option<Rejection> {
         let (snapshot, now) = (self.0.trust.snapshot(), self.0.clock.now());
         let fault = if self.0.is_stale(now) {
             Fault::Stale

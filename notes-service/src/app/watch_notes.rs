@@ -1,7 +1,9 @@
-use std::future::Future;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use authn::{Clock, Principal};
+use authn::{Clock, Principal, Rejection, Verifier};
 use futures_util::stream::{Stream, unfold};
 use tokio::sync::watch;
 
@@ -68,8 +70,10 @@ pub enum WatchEvent {
 /// Why a stream must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoingAway {
-    /// The access token expires.
+    /// The access token expires, or another must take its place for other reasons.
     TokenExpired,
+    /// The session is revoked, or the account.
+    SessionRevoked,
     /// The service stops.
     ServerDrain,
 }
@@ -92,20 +96,21 @@ struct Watching {
 
 /// What ends a stream from outside.
 struct Ends {
-    clock: Clock,
-    expiry: SystemTime,
+    caller: Arc<Principal>,
+    verifier: Verifier,
     draining: watch::Receiver<bool>,
 }
 
 impl App {
-    /// Sends what changes of the caller's notes, as it happens, until the caller's token expires. What is sent next is read
-    /// when it is asked for, and not before.
+    /// Sends what changes of the caller's notes, as it happens, until the caller's token expires or is revoked, which is
+    /// looked at whenever the stream is polled. What is sent next is read when it is asked for, and not before.
     ///
     /// # Errors
     /// `SyncTokenInvalid`, `WatchLimit`, or a failure of the store, which also ends a stream that has begun.
     pub async fn watch_notes(
         &self,
-        caller: &Principal,
+        caller: Arc<Principal>,
+        verifier: Verifier,
         watch: WatchNotes,
     ) -> Result<impl Stream<Item = Result<WatchEvent, Error>> + Send + use<>, Error> {
         let owner = caller.subject();
@@ -126,11 +131,7 @@ impl App {
             app: self.clone(),
             watch,
             view,
-            ends: Ends {
-                clock: self.clock.clone(),
-                expiry: caller.expires_at() - BEFORE_EXPIRY,
-                draining: self.draining.subscribe(),
-            },
+            ends: Ends { caller, verifier, draining: self.draining.subscribe() },
             point,
             may_have_more: true,
             catches_up: true,
@@ -160,13 +161,19 @@ impl Watching {
     async fn event(&mut self) -> Result<WatchEvent, Error> {
         loop {
             let Some(point) = self.point else { return Ok(WatchEvent::Reset) };
-            if let Some(reason) = self.ends.now() {
+            if let Some(reason) = self.ends.now(&self.app.clock) {
                 return Ok(WatchEvent::GoingAway { reason, sync_token: self.token(point) });
             }
             let checkpoint_is_due = self.app.clock.now() >= self.checkpoint_due;
             if self.may_have_more || checkpoint_is_due {
                 // On the heap for as long as it takes, for a stream that waits has no need of it.
-                let page = match Box::pin(self.watch.changes(self.query(point))).await? {
+                let changes = tokio::select! {
+                    changes = Box::pin(self.watch.changes(self.query(point))) => changes?,
+                    () = self.ends.come() => continue,
+                };
+                let page = match changes {
+                    // What was read when the end had come is nobody's any more.
+                    Changes::Page(_) if self.ends.now(&self.app.clock).is_some() => continue,
                     Changes::Page(page) => page,
                     Changes::Expired => return Ok(WatchEvent::Reset),
                 };
@@ -178,10 +185,11 @@ impl Watching {
                 }
                 continue;
             }
+            let look_again = self.checkpoint_due.min(self.ends.expiry());
             tokio::select! {
                 () = self.ends.come() => {}
                 () = self.watch.rung() => self.may_have_more = true,
-                () = self.app.clock.sleep_until(self.checkpoint_due) => {}
+                () = self.app.clock.sleep_until(look_again) => {}
             }
         }
     }
@@ -209,28 +217,38 @@ impl Watching {
 
 impl Ends {
     /// Why the stream must end now, if it must.
-    fn now(&self) -> Option<GoingAway> {
-        if *self.draining.borrow() {
-            Some(GoingAway::ServerDrain)
-        } else if self.clock.now() >= self.expiry {
-            Some(GoingAway::TokenExpired)
-        } else {
-            None
-        }
+    fn now(&self, clock: &Clock) -> Option<GoingAway> {
+        let drain = self.draining.borrow().then_some(GoingAway::ServerDrain);
+        let expiry = || (clock.now() >= self.expiry()).then_some(GoingAway::TokenExpired);
+        refused(&self.verifier, &self.caller).or(drain).or_else(expiry)
     }
 
-    /// Waits until there may be a reason to end.
-    fn come(&mut self) -> impl Future<Output = ()> + Send {
-        let (clock, expiry, draining) = (self.clock.clone(), self.expiry, &mut self.draining);
-        async move {
-            tokio::select! {
-                () = clock.sleep_until(expiry) => {}
-                ended = draining.changed() => {
-                    if ended.is_err() {
-                        std::future::pending().await // nobody is left who could stop the service
-                    }
+    /// When the stream ends by itself.
+    fn expiry(&self) -> SystemTime {
+        self.caller.expires_at() - BEFORE_EXPIRY
+    }
+
+    /// Waits until there may be a reason to end but the time. Nobody is woken by what becomes of the token: who ends the
+    /// streams of a token polls them.
+    async fn come(&mut self) {
+        let Self { caller, verifier, draining } = self;
+        let token = poll_fn(|_| if refused(verifier, caller).is_some() { Poll::Ready(()) } else { Poll::Pending });
+        tokio::select! {
+            () = token => {}
+            ended = draining.changed() => {
+                if ended.is_err() {
+                    std::future::pending().await // nobody is left who could stop the service
                 }
             }
         }
+    }
+}
+
+/// Why the caller's token is good no more, if it is not, in terms of what the caller can do.
+fn refused(verifier: &Verifier, caller: &Principal) -> Option<GoingAway> {
+    match verifier.end(caller)? {
+        Rejection::TokenRevoked => Some(GoingAway::SessionRevoked),
+        Rejection::TokenExpired | Rejection::TokenKeyRevoked => Some(GoingAway::TokenExpired),
+        _ => None,
     }
 }

@@ -1,4 +1,4 @@
-use authn::RequestExt as _;
+use authn::{LastWords, RequestExt as _, Verifier};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use proto::notes::v1 as wire;
@@ -10,13 +10,13 @@ use crate::app::{App, Error, Writer};
 
 /// `notes.v1.NotesService`.
 #[derive(Clone, Debug)]
-pub struct Notes(App);
+pub struct Notes(App, Verifier);
 
 impl Notes {
-    /// The service on these use cases.
+    /// The service on these use cases, whose callers this verifier knows.
     #[must_use]
-    pub const fn new(app: App) -> Self {
-        Self(app)
+    pub const fn new(app: App, verifier: Verifier) -> Self {
+        Self(app, verifier)
     }
 }
 
@@ -124,8 +124,10 @@ impl NotesService for Notes {
     ) -> Result<Response<Self::WatchNotesStream>, Status> {
         let caller = request.principal().map_err(|rejection| rejection.into_status(DOMAIN))?;
         let watch = convert::watch_notes(request.into_inner())?;
-        let events = self.0.watch_notes(&caller, watch).await?;
-        Ok(Response::new(events.map(|event| Ok(event?.into())).boxed()))
+        let events = self.0.watch_notes(caller, self.1.clone(), watch).await?;
+        let mut response = Response::new(events.map(|event| Ok(event?.into())).boxed());
+        response.extensions_mut().insert(LastWords);
+        Ok(response)
     }
 
     async fn get_usage(&self, request: Request<wire::GetUsageRequest>) -> Result<Response<wire::Usage>, Status> {

@@ -85,6 +85,7 @@ impl From<GoingAway> for wire::GoingAwayReason {
     fn from(reason: GoingAway) -> Self {
         match reason {
             GoingAway::TokenExpired => Self::TokenExpired,
+            GoingAway::SessionRevoked => Self::SessionRevoked,
             GoingAway::ServerDrain => Self::ServerDrain,
         }
     }

@@ -81,14 +81,7 @@ impl Program {
     /// # Errors
     /// If that takes longer than a minute.
     pub(crate) fn await_ready(&self) -> Result<(), Failure> {
-        let deadline = Instant::now() + PATIENCE;
-        while !is_ready(self.address("operations"))? {
-            if Instant::now() > deadline {
-                return Err("a service did not become ready".into());
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
-        Ok(())
+        await_ready(self.address("operations"))
     }
 
     /// Processor time that it has used so far, to 10 ms.
@@ -173,6 +166,21 @@ fn listening(line: &str) -> Option<(String, SocketAddr)> {
     let field = |name: &str| line.get(name).or_else(|| line.get("fields")?.get(name))?.as_str();
     let address = field("message")?.strip_prefix("listening ")?.parse().ok()?;
     Some((field("listener")?.to_owned(), address))
+}
+
+/// Waits until this operations listener calls its service ready.
+///
+/// # Errors
+/// If that takes longer than a minute.
+pub(crate) fn await_ready(operations: SocketAddr) -> Result<(), Failure> {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_ready(operations)? {
+        if Instant::now() > deadline {
+            return Err("a service did not become ready".into());
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 fn is_ready(operations: SocketAddr) -> io::Result<bool> {

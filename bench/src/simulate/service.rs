@@ -15,6 +15,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
 use crate::Failure;
+use crate::program::await_ready;
 
 const PASSWORD: &str = "four cups of bench tea";
 
@@ -59,12 +60,18 @@ impl Service {
         reader.finish()?;
         let clock = ManualClock::starting_at(UNIX_EPOCH + Duration::from_secs(1_800_000_000));
         let service = AuthService::build(config, clock.clock()).await?;
-        let (_, address) = service.listeners()[0];
+        let address = |wanted: &str| {
+            let listener = service.listeners().into_iter().find(|(name, _)| *name == wanted);
+            listener.map(|(_, address)| address).ok_or("a listener is missing")
+        };
+        let (address, operations) = (address("auth")?, address("operations")?);
         let channel = Endpoint::new(format!("http://{address}"))?.connect_lazy();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(service.serve(async {
             let _ = stopped.await;
         }));
+        // It makes its keys first, which takes a while on a machine that is busy.
+        tokio::task::spawn_blocking(move || await_ready(operations)).await??;
         Ok(Self { clock, channel, stop, task, _folder: folder })
     }
 

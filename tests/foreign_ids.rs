@@ -44,17 +44,24 @@ async fn a_foreign_note_wherever_it_is_and_no_note_are_one_answer() {
         let ask = async |token: &str| raw::grpc(stack.notes.address(), &rpc.path, Some(token), &request).await;
 
         let missing = ask(&bob.tokens.access_token).await;
+        let cost = statements_of(&stack, || ask(&bob.tokens.access_token)).await;
+        assert!(cost > 0, "{} asks the store", rpc.path);
         assert_eq!(missing.outcome(), "NOT_FOUND NOTE_NOT_FOUND", "{}", rpc.path);
         let note = Note { title: "private".into(), ..Note::default() };
         let create = CreateNoteRequest { note: Some(note), note_id: id.to_string(), ..Default::default() };
         alice.create(create).await.expect("created");
         let foreign = ask(&bob.tokens.access_token).await;
+        let foreign_cost = statements_of(&stack, || ask(&bob.tokens.access_token)).await;
         alice.delete(DeleteNoteRequest { name: name.clone(), ..Default::default() }).await.expect("deleted");
         let foreign_trash = ask(&bob.tokens.access_token).await;
+        let foreign_trash_cost = statements_of(&stack, || ask(&bob.tokens.access_token)).await;
 
         alice.expunge(&name).await.expect("expunged");
         let foreign_expunged = ask(&bob.tokens.access_token).await;
+        let foreign_expunged_cost = statements_of(&stack, || ask(&bob.tokens.access_token)).await;
 
+        let costs = [foreign_cost, foreign_trash_cost, foreign_expunged_cost];
+        assert_eq!(costs, [cost; 3], "{}: the number of statements tells", rpc.path);
         assert_eq!(missing.fingerprint(), foreign.fingerprint(), "{} tells a foreign note", rpc.path);
         assert_eq!(missing.fingerprint(), foreign_trash.fingerprint(), "{} tells a foreign trash", rpc.path);
         assert_eq!(missing.fingerprint(), foreign_expunged.fingerprint(), "{} tells what was removed", rpc.path);
@@ -108,13 +115,18 @@ async fn a_foreign_tag_and_no_tag_are_one_answer() {
             continue;
         }
         covered.insert(rpc.path.clone());
-        let missing = ask(&format!("tags/{}", Uuid::new_v4()), &bob.tokens.access_token).await;
+        let none = format!("tags/{}", Uuid::new_v4());
+        let missing = ask(&none, &bob.tokens.access_token).await;
+        let cost = statements_of(&stack, || ask(&none, &bob.tokens.access_token)).await;
         assert_eq!(missing.outcome(), "NOT_FOUND TAG_NOT_FOUND", "{}", rpc.path);
         let foreign = ask(&tag.name, &bob.tokens.access_token).await;
+        let foreign_cost = statements_of(&stack, || ask(&tag.name, &bob.tokens.access_token)).await;
         let own = ask(&tag.name, &alice.tokens.access_token).await;
         assert_eq!(own.outcome(), "OK", "{}: the owner's own tag must be found", rpc.path);
         alice.delete_tag(forced(&tag.name)).await.ok();
         let foreign_deleted = ask(&tag.name, &bob.tokens.access_token).await;
+        let foreign_deleted_cost = statements_of(&stack, || ask(&tag.name, &bob.tokens.access_token)).await;
+        assert_eq!([foreign_cost, foreign_deleted_cost], [cost; 2], "{}: the number of statements tells", rpc.path);
         assert_eq!(missing.fingerprint(), foreign.fingerprint(), "{} tells a foreign tag", rpc.path);
         assert_eq!(missing.fingerprint(), foreign_deleted.fingerprint(), "{} tells what was deleted", rpc.path);
     }
@@ -123,6 +135,17 @@ async fn a_foreign_tag_and_no_tag_are_one_answer() {
     let nameless: BTreeSet<_> = ["CreateTag", "ListTags"].map(|method| format!("{TAGS}{method}")).into();
     let uncovered: BTreeSet<_> = all.filter(|path| !covered.contains(path)).collect();
     assert_eq!(uncovered, nameless, "a method is not covered");
+}
+
+/// How many statements a call takes. What is done in the background can only add to them.
+async fn statements_of<Called: Future>(stack: &Stack, call: impl Fn() -> Called) -> u64 {
+    let mut fewest = u64::MAX;
+    for _ in 0..2 {
+        let before = stack.statements_of_notes().await;
+        call().await;
+        fewest = fewest.min(stack.statements_of_notes().await - before);
+    }
+    fewest
 }
 
 fn forced(name: &str) -> DeleteTagRequest {

@@ -106,6 +106,10 @@ impl runtime::command::Service for AuthService {
             policy: rpc::policy(),
             checks: vec![database_check(database.clone()), trust_check(&verifier)],
             verifier,
+            statements: Some(Box::new({
+                let database = database.clone();
+                move || database.statements()
+            })),
         };
         let mut server = Server::bind(config.server, services).await?;
         if let Some(credential) = &config.internal.credential {

@@ -59,6 +59,10 @@ impl Service for NotesService {
             policy: AccessPolicy::new(own_rules()),
             checks: vec![store_check(&repository), keys_check(&verifier)],
             verifier,
+            statements: Some(Box::new({
+                let repository = repository.clone();
+                move || repository.statements()
+            })),
         };
         let server = Server::bind(config.server, services).await?;
         Ok(Self { server, repository, app, purge: config.purge })

@@ -113,6 +113,14 @@ impl Stack {
         Self::start_with(&[], &[]).await
     }
 
+    /// How many statements the store of the notes was given so far.
+    pub async fn statements_of_notes(&self) -> u64 {
+        let url = format!("http://{}/metrics", self.notes.operations());
+        let text = reqwest::get(url).await.expect("an answer").text().await.expect("text");
+        let count = text.lines().find_map(|line| line.strip_prefix("store_statements_total "));
+        count.expect("they are counted").parse().expect("a number")
+    }
+
     /// Both services, some settings changed.
     pub async fn start_with(auth_settings: Settings<'_>, notes_settings: Settings<'_>) -> Self {
         let stores = (Store::fresh().await, Store::fresh().await);

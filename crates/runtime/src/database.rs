@@ -2,12 +2,14 @@
 //!
 //! Begin with [`Database`]. [`DatabaseConfig`] has the settings, [`DatabaseError`] says how the store can fail.
 //! Below it: `sqlite` opens the file and `lane` writes to it; `postgres` watches over the server; `pool` lends
-//! `connection`s; `schema` brings migrations in; `row_security` keeps `owned` rows apart.
+//! `connection`s; `schema` brings migrations in; `row_security` keeps `owned` rows apart, and
+//! `guard` looks that statements do so themselves.
 
 mod announcements;
 mod config;
 mod connection;
 mod error;
+mod guard;
 mod lane;
 mod owned;
 mod pool;
@@ -162,7 +164,7 @@ impl Database {
         W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
     {
         match &self.0 {
-            Store::Sqlite(store) => store.read(None, work).await,
+            Store::Sqlite(store) => store.read(reach, None, work).await,
             Store::Postgres(store) => store.read(&reach, work).await,
         }
     }
@@ -173,7 +175,7 @@ impl Database {
         W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
     {
         match &self.0 {
-            Store::Sqlite(store) => store.read(Some(sqlite::SNAPSHOT), work).await,
+            Store::Sqlite(store) => store.read(reach, Some(sqlite::SNAPSHOT), work).await,
             Store::Postgres(store) => store.snapshot(&reach, work).await,
         }
     }
@@ -184,7 +186,7 @@ impl Database {
         W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
     {
         match &self.0 {
-            Store::Sqlite(store) => store.write(work).await,
+            Store::Sqlite(store) => store.write(reach, work).await,
             Store::Postgres(store) => store.write(reach, work).await,
         }
     }
@@ -213,6 +215,16 @@ impl Database {
         match &self.0 {
             Store::Sqlite(store) => store.commits(),
             Store::Postgres(store) => store.commits(),
+        }
+    }
+
+    /// How many statements of work it was given since it was opened; those that begin and end transactions are not
+    /// counted.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        match &self.0 {
+            Store::Sqlite(store) => store.statements(),
+            Store::Postgres(store) => store.statements(),
         }
     }
 

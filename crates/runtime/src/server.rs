@@ -65,7 +65,12 @@ pub struct Services {
     pub verifier: Verifier,
     /// What must be good for the services to be ready.
     pub checks: Vec<Check>,
+    /// How many statements the store was given, for `/metrics`.
+    pub statements: Option<Count>,
 }
+
+/// Tells a number that only grows.
+pub type Count = Box<dyn Fn() -> u64 + Send + Sync>;
 
 /// What the internal listener serves: gRPC for other services of the same operator, and nothing else.
 pub struct InternalServices {
@@ -103,7 +108,7 @@ impl Server {
         let calls = Listener::bind(config.listen, tls, &config.limits).await?;
         let operations = Listener::bind(config.operations, None, &config.limits.of_operations()).await?;
         let draining = CancellationToken::new();
-        let metrics = Arc::new(Metrics::new(services.domain, services.verifier.clone()));
+        let metrics = Arc::new(Metrics::new(services.domain, services.verifier.clone(), services.statements));
         let (health, health_server) = Health::new(&services.names, services.checks);
         let mut policy = services.policy.with_public_service(health::SERVICE);
         let mut grpc = services.grpc.add_service(health_server);

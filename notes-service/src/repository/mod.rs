@@ -213,6 +213,12 @@ impl NoteRepository {
         written.await.map_err(|panicked| DatabaseError::Fault(DbErr::Custom(panicked.to_string())))?
     }
 
+    /// How many statements the store was given since it was opened.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.database.statements()
+    }
+
     /// Waits for running work and closes the store.
     pub async fn close(&self) {
         self.database.close().await;

@@ -5,6 +5,7 @@
 //! trip than the statement itself needs; and a `BEGIN` that is dropped half-way goes back into their pool.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use sea_orm::error::RuntimeErr;
@@ -17,10 +18,17 @@ use sea_orm_migration::async_trait::async_trait;
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::Mutex;
 
+use super::guard::Guard;
+use super::owned::Reach;
+
 /// A connection to the store that one unit of work has for itself: every query of the mapper takes a reference to it.
 pub struct Connection {
     backend: DbBackend,
     link: Mutex<Link>,
+    /// In debug builds on SQLite.
+    guard: Option<Guard>,
+    /// How many statements of work it was given, with others of the store.
+    statements: Arc<AtomicU64>,
 }
 
 /// A connection on which nobody waits for what statements have changed: on SQLite they go to the engine together with the
@@ -45,13 +53,23 @@ struct Embedded {
 
 impl From<SqliteConnection> for Connection {
     fn from(link: SqliteConnection) -> Self {
-        Self { backend: DbBackend::Sqlite, link: Mutex::new(Link::Sqlite(Box::new(link.into()))) }
+        Self {
+            backend: DbBackend::Sqlite,
+            link: Mutex::new(Link::Sqlite(Box::new(link.into()))),
+            guard: None,
+            statements: Arc::default(),
+        }
     }
 }
 
 impl From<PgConnection> for Connection {
     fn from(link: PgConnection) -> Self {
-        Self { backend: DbBackend::Postgres, link: Mutex::new(Link::Postgres(Box::new(link))) }
+        Self {
+            backend: DbBackend::Postgres,
+            link: Mutex::new(Link::Postgres(Box::new(link))),
+            guard: None,
+            statements: Arc::default(),
+        }
     }
 }
 
@@ -60,6 +78,28 @@ impl Connection {
     #[must_use]
     pub const fn unanswered(&self) -> Unanswered<'_> {
         Unanswered(self)
+    }
+
+    /// With a guard who looks at its statements.
+    pub(super) fn guarded(self, guard: Option<Guard>) -> Self {
+        Self { guard, ..self }
+    }
+
+    /// Tells the guard whose rows the next work is about.
+    pub(super) fn enter(&self, reach: &Reach) {
+        if let Some(guard) = &self.guard {
+            guard.enter(reach);
+        }
+    }
+
+    /// Counts its statements by this, too.
+    pub(super) fn counted(self, statements: Arc<AtomicU64>) -> Self {
+        Self { statements, ..self }
+    }
+
+    fn look_at(&self, statement: &Statement) -> Result<(), DbErr> {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.guard.as_ref().map_or(Ok(()), |guard| guard.check(statement))
     }
 
     /// Begins a transaction by a statement of ours; on SQLite together with the next statement.
@@ -195,6 +235,7 @@ impl ConnectionTrait for Connection {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.look_at(&statement)?;
         match &mut *self.link.lock().await {
             Link::Sqlite(link) => link.execute(statement).await,
             Link::Postgres(link) => {
@@ -206,6 +247,7 @@ impl ConnectionTrait for Connection {
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.look_at(&Statement::from_string(self.backend, sql))?;
         let sql = AssertSqlSafe(sql.to_owned());
         match &mut *self.link.lock().await {
             Link::Sqlite(link) => {
@@ -218,6 +260,7 @@ impl ConnectionTrait for Connection {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.look_at(&statement)?;
         match &mut *self.link.lock().await {
             Link::Sqlite(link) => {
                 let (sql, values) = link.joined(statement);
@@ -234,6 +277,7 @@ impl ConnectionTrait for Connection {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.look_at(&statement)?;
         match &mut *self.link.lock().await {
             Link::Sqlite(link) => {
                 let (sql, values) = link.joined(statement);
@@ -258,6 +302,7 @@ impl ConnectionTrait for Unanswered<'_> {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         if let Link::Sqlite(link) = &mut *self.0.link.lock().await {
+            self.0.look_at(&statement)?;
             link.waiting.push(statement);
             return Ok(SqliteQueryResult::default().into());
         }

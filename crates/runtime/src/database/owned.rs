@@ -1,4 +1,5 @@
-//! Work on rows that belong to owners. On PostgreSQL with row-level security the engine itself keeps it to theirs.
+//! Work on rows that belong to owners. On PostgreSQL with row-level security the engine itself keeps it to theirs;
+//! on SQLite a debug build refuses a statement that is not bound to them.
 
 use std::fmt;
 use std::sync::Arc;

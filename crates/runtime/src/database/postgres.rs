@@ -51,6 +51,7 @@ pub(super) struct Postgres {
     suspect: Arc<Notify>,
     closed: CancellationToken,
     commits: Arc<AtomicU64>,
+    statements: Arc<AtomicU64>,
 }
 
 /// Where the server stands.
@@ -97,10 +98,12 @@ impl Postgres {
             doubt_after: DOUBT_AFTER,
             work: config.work_timeout,
         };
+        let statements = Arc::default();
         Ok(Arc::new(Self {
             config: config.clone(),
-            pool: Pool::new(bounds, connector(config, sessions(config, &options))),
-            probe: Probe::new(connector(config, options.clone())),
+            pool: Pool::new(bounds, connector(config, sessions(config, &options), &statements)),
+            probe: Probe::new(connector(config, options.clone(), &Arc::default())),
+            statements,
             options,
             state: watch::Sender::new(State::Starting),
             suspect: Arc::default(),
@@ -176,6 +179,10 @@ impl Postgres {
 
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Acquire)
+    }
+
+    pub(super) fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
     }
 
     pub(super) async fn close(&self) {
@@ -316,22 +323,22 @@ fn options(config: &DatabaseConfig) -> Result<PgConnectOptions, DatabaseError> {
 /// Sessions of the pool: what reads cannot write, and nothing stays for ever.
 fn sessions(config: &DatabaseConfig, options: &PgConnectOptions) -> PgConnectOptions {
     let milliseconds = |duration: Duration| duration.as_millis().to_string();
-    let (name, whose) = match &config.row_security {
-        Some(security) => ("role", security.role.as_str()),
-        None => row_security::UPKEEP,
-    };
-    options.clone().options([
+    let mut sessions = vec![
         ("default_transaction_read_only", "on".to_owned()),
         ("statement_timeout", milliseconds(config.statement_timeout)),
         ("idle_in_transaction_session_timeout", milliseconds(config.work_timeout)),
-        (name, whose.to_owned()),
-    ])
+    ];
+    match &config.row_security {
+        Some(security) => sessions.push(("role", security.role.as_str().to_owned())),
+        None => sessions.push((row_security::UPKEEP.0, row_security::UPKEEP.1.to_owned())),
+    }
+    options.clone().options(sessions)
 }
 
-fn connector(config: &DatabaseConfig, options: PgConnectOptions) -> Connect {
-    let within = config.connect_timeout;
+fn connector(config: &DatabaseConfig, options: PgConnectOptions, statements: &Arc<AtomicU64>) -> Connect {
+    let (within, statements) = (config.connect_timeout, Arc::clone(statements));
     Box::new(move || {
-        let options = options.clone();
+        let (options, statements) = (options.clone(), Arc::clone(&statements));
         Box::pin(async move {
             let connected = timeout(within, async {
                 let mut connection = options.connect().await?;
@@ -341,7 +348,8 @@ fn connector(config: &DatabaseConfig, options: PgConnectOptions) -> Connect {
                 connection.execute(durable).await?;
                 Ok(connection)
             });
-            connected.await.map_err(|_| overdue())?.map(Connection::from).map_err(connecting)
+            let connected = connected.await.map_err(|_| overdue())?;
+            connected.map(|link| Connection::from(link).counted(statements)).map_err(connecting)
         })
     })
 }

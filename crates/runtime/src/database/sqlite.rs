@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,7 +16,9 @@ use sea_orm_migration::MigratorTrait;
 
 use super::connection::Connection;
 use super::error::connecting;
+use super::guard::{Guard, Tables};
 use super::lane::Lane;
+use super::owned::Reach;
 use super::pool::{Around, Bounds, Connect, Pool, Probe};
 use super::schema::{self, Standing};
 use super::{DatabaseConfig, DatabaseError, Outcome};
@@ -41,6 +44,7 @@ pub(super) struct Sqlite {
     readers: Arc<Pool>,
     probe: Probe,
     lane: Lane,
+    statements: Arc<AtomicU64>,
     /// Kept while the file is open; the last field, for it goes last.
     lock: Mutex<Option<File>>,
 }
@@ -74,30 +78,40 @@ impl Sqlite {
 
     async fn connect(config: &DatabaseConfig, path: &Path, lock: Option<File>) -> Result<Self, DatabaseError> {
         let reading = options(config, path).pragma("query_only", "on");
-        let readers = Pool::new(bounds(config), connector(reading.clone()));
-        let probe = Probe::new(connector(reading));
+        let statements = Arc::default();
+        let guarded = guarded(config, path).await.map_err(DatabaseError::from_db_err)?;
+        let readers = Pool::new(bounds(config), connector(reading.clone(), guarded.clone(), &statements));
+        let probe = Probe::new(connector(reading, None, &Arc::default()));
         readers.fill().await.map_err(DatabaseError::from_db_err)?;
-        let connect = connector(options(config, path));
+        let connect = connector(options(config, path), guarded, &statements);
         let writer = connect().await.map_err(DatabaseError::from_db_err)?;
         let lane =
             Lane::start(writer, connect, config).map_err(|error| DatabaseError::unavailable(error.to_string()))?;
-        Ok(Self { readers, probe, lane, lock: Mutex::new(lock) })
+        Ok(Self { readers, probe, lane, statements, lock: Mutex::new(lock) })
     }
 
-    pub(super) async fn read<T, W>(&self, around: Option<Around>, work: W) -> Result<T, DatabaseError>
+    pub(super) async fn read<T, W>(&self, reach: Reach, around: Option<Around>, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
         W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
     {
+        let work = entered_once(move |connection| {
+            connection.enter(&reach);
+            work(connection)
+        });
         let result = detached(Arc::clone(&self.readers).run(around, work)).await;
         result.map_err(|panicked| DatabaseError::fault(panicked.to_string()))?.map_err(DatabaseError::from_db_err)
     }
 
-    pub(super) async fn write<T, W>(&self, work: W) -> Result<T, DatabaseError>
+    pub(super) async fn write<T, W>(&self, reach: Reach, work: W) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
         W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
     {
+        let work = entered(move |connection| {
+            connection.enter(&reach);
+            work(connection)
+        });
         self.lane.write(work).await
     }
 
@@ -109,12 +123,32 @@ impl Sqlite {
         self.lane.commits()
     }
 
+    pub(super) fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
     pub(super) async fn close(&self) {
         self.readers.close(READERS_END).await;
         self.probe.close(READERS_END).await;
         self.lane.close().await;
         self.lock.lock().expect("nobody panics while holding the lock").take();
     }
+}
+
+/// Says of a closure that it takes a connection of any lifetime.
+const fn entered_once<T, W>(work: W) -> W
+where
+    W: for<'a> FnOnce(&'a Connection) -> BoxFuture<'a, Result<T, DbErr>> + Send + 'static,
+{
+    work
+}
+
+/// As [`entered_once`].
+const fn entered<T, W>(work: W) -> W
+where
+    W: for<'a> Fn(&'a Connection) -> BoxFuture<'a, Result<Outcome<T>, DbErr>> + Send + Sync + 'static,
+{
+    work
 }
 
 /// Checks the library, the settings and the file, and brings the schema up to date, on a connection of its own.
@@ -247,11 +281,36 @@ fn bounds(config: &DatabaseConfig) -> Bounds {
     }
 }
 
-fn connector(options: SqliteConnectOptions) -> Connect {
+fn connector(options: SqliteConnectOptions, guarded: Option<Guarded>, statements: &Arc<AtomicU64>) -> Connect {
+    let statements = Arc::clone(statements);
     Box::new(move || {
-        let options = options.clone();
-        Box::pin(async move { options.connect().await.map(Connection::from).map_err(connecting) })
+        let (options, statements) = (options.clone(), Arc::clone(&statements));
+        let guard = guarded.as_ref().map(|Guarded { tables, walked }| Guard::new(Arc::clone(tables), walked));
+        Box::pin(async move {
+            let link = options.connect().await.map_err(connecting)?;
+            Ok(Connection::from(link).guarded(guard).counted(statements))
+        })
     })
+}
+
+/// What is guarded in debug builds.
+#[derive(Clone)]
+struct Guarded {
+    tables: Tables,
+    /// The table that a walk may read.
+    walked: &'static str,
+}
+
+/// Looks which tables have owners, if statements are to be looked at.
+async fn guarded(config: &DatabaseConfig, path: &Path) -> Result<Option<Guarded>, DbErr> {
+    const OWNED: &str = "SELECT t.name FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c \
+                         WHERE t.type = 'table' AND c.name = 'owner_id'";
+    let Some(security) = config.row_security.as_ref().filter(|_| cfg!(debug_assertions)) else { return Ok(None) };
+    let connection = connector(options(config, path), None, &Arc::default())().await?;
+    let rows = connection.query_all_raw(Statement::from_string(DbBackend::Sqlite, OWNED)).await?;
+    let tables: Result<Vec<String>, DbErr> = rows.iter().map(|row| row.try_get_by_index(0)).collect();
+    connection.close().await;
+    Ok(Some(Guarded { tables: tables?.into(), walked: security.walked }))
 }
 
 /// The mapper's own handle on the file, which its migrations need.

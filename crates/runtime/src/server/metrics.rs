@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 use proto::access::ACCESS;
 use tonic::Code;
 
+use super::Count;
 use super::trust_metrics::TrustMetrics;
 
 /// Upper bounds in seconds.
@@ -53,6 +54,9 @@ struct CallLabels {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct CodeName(Code);
 
+/// Statements that a store was given; counted where they are run.
+struct StoreStatements(Count);
+
 /// Log lines that nobody took in time; counted where they are dropped.
 #[derive(Debug)]
 struct DroppedLines;
@@ -61,7 +65,7 @@ struct DroppedLines;
 pub(super) struct OpenConnection(Gauge<i64, AtomicI64>);
 
 impl Metrics {
-    pub(super) fn new(service: &'static str, verifier: Verifier) -> Self {
+    pub(super) fn new(service: &'static str, verifier: Verifier, statements: Option<Count>) -> Self {
         let mut registry = Registry::default();
         let calls = Family::<CallLabels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let (in_flight, shed) = (Gauge::default(), Counter::default());
@@ -74,6 +78,9 @@ impl Metrics {
         registry.register("server_connections", "Open connections", connections.clone());
         registry.register("server_connections_refused", "Connections over a limit", connections_refused.clone());
         registry.register_collector(Box::new(DroppedLines));
+        if let Some(statements) = statements {
+            registry.register_collector(Box::new(StoreStatements(statements)));
+        }
         registry.register_collector(Box::new(TrustMetrics(verifier)));
         let durations = (0..=ACCESS.len()).map(|_| std::array::from_fn(|_| OnceLock::new())).collect();
         Self { registry, calls, durations, in_flight, shed, connections, connections_refused }
@@ -113,6 +120,20 @@ impl Metrics {
 
     pub(super) fn connection_refused(&self) {
         self.connections_refused.inc();
+    }
+}
+
+impl fmt::Debug for StoreStatements {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("StoreStatements")
+    }
+}
+
+impl Collector for StoreStatements {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let statements = ConstCounter::new((self.0)());
+        let help = "Statements that the store was given";
+        statements.encode(encoder.encode_descriptor("store_statements", help, None, MetricType::Counter)?)
     }
 }
 

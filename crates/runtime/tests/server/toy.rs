@@ -158,6 +158,7 @@ async fn bound(config: ServerConfig, behaviours: Behaviours, checks: Vec<Check>)
         policy: policy(),
         verifier: issuer().verifier(Clock::system()),
         checks,
+        statements: None,
     };
     Server::bind(config, services).await
 }

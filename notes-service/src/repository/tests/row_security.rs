@@ -321,3 +321,33 @@ async fn a_user_without_rights_on_the_server_needs_two_roles_and_can_do_without_
     let row = plain.query_one_raw(count).await.expect("the user may").expect("a row");
     assert_eq!(row.try_get_by_index::<i64>(0).expect("a number"), 0, "the owner of the tables sees no row by himself");
 }
+
+#[tokio::test]
+async fn on_sqlite_a_debug_build_refuses_a_statement_without_its_owner() {
+    let fixture = Fixture::on(Store::in_folder()).await;
+    let alice = somebody();
+    fixture.create(alice, written("hers")).await;
+    let database = &fixture.repository.database;
+    let select = |filter: &'static str| {
+        move |connection: &Connection| {
+            Statement::from_sql_and_values(
+                connection.get_database_backend(),
+                format!("SELECT note_id FROM notes {filter}"),
+                filter.contains('?').then(|| alice.as_uuid().into()),
+            )
+        }
+    };
+    let found = async |owned: Owned<'_>, filter: &'static str| {
+        let statement = select(filter);
+        owned
+            .read(move |connection| {
+                Box::pin(async move { Ok(connection.query_all_raw(statement(connection)).await?.len()) })
+            })
+            .await
+    };
+    let alices = || database.for_owner(alice.as_uuid());
+    assert_eq!(found(alices(), "WHERE owner_id = ?").await.expect("it is bound"), 1);
+    found(alices(), "").await.expect_err("it asks for nobody's");
+    found(database.for_owner(somebody().as_uuid()), "WHERE owner_id = ?").await.expect_err("it asks for another's");
+    found(database.for_walk(), "WHERE owner_id = ?").await.expect_err("a walk leads elsewhere");
+}

@@ -329,7 +329,9 @@ fn sessions(config: &DatabaseConfig, options: &PgConnectOptions) -> PgConnectOpt
         ("idle_in_transaction_session_timeout", milliseconds(config.work_timeout)),
     ];
     match &config.row_security {
-        Some(security) => sessions.push(("role", security.role.as_str().to_owned())),
+        // A plan that is made without the owner locks the partitions of all.
+        Some(security) => sessions
+            .extend([("role", security.role.as_str().to_owned()), ("plan_cache_mode", "force_custom_plan".to_owned())]),
         None => sessions.push((row_security::UPKEEP.0, row_security::UPKEEP.1.to_owned())),
     }
     options.clone().options(sessions)

@@ -6,6 +6,7 @@ mod creations;
 mod filter_plans;
 mod filters;
 mod lists;
+mod locked_partitions;
 mod migrations;
 mod plans;
 mod revisions;

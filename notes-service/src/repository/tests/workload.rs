@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::View;
 
 /// What one writer believes of its notes.
-async fn write_at_random(fixture: &Fixture, owner: Subject, seed: u64) -> Vec<Note> {
+pub(super) async fn write_at_random(fixture: &Fixture, owner: Subject, seed: u64) -> Vec<Note> {
     let (mut notes, mut dice): (Vec<Note>, _) = (Vec::new(), Dice::new(seed));
     for step in 0..60 {
         if notes.is_empty() || dice.roll(3) == 0 {

@@ -36,17 +36,20 @@ impl OwnedNotes<'_> {
     /// in the basic view. The page ends before its notes exceed 3 MiB, whatever fills them.
     ///
     /// This takes one statement, and one before it if the filter has conditions that no index answers: then the page ends
-    /// early when 2,000 notes were looked at.
+    /// early when 2,000 notes were looked at. Both see the same state of the store, or a note that is written in between
+    /// would push another one out of those that are looked at.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn page(self, query: PageQuery) -> Result<Page, DatabaseError> {
         let owner = self.owner_id();
-        self.repository
-            .database
-            .for_owner(owner)
-            .read(move |connection| Box::pin(async move { read(connection, owner, &query).await }))
-            .await
+        let database = self.repository.database.for_owner(owner);
+        if looks_at_notes(&query) {
+            return database
+                .snapshot(move |connection| Box::pin(async move { read(connection, owner, &query).await }))
+                .await;
+        }
+        database.read(move |connection| Box::pin(async move { read(connection, owner, &query).await })).await
     }
 }
 
@@ -78,8 +81,7 @@ async fn read(connection: &impl ConnectionTrait, owner: Uuid, query: &PageQuery)
     Ok(page)
 }
 
-/// The place of the last note that is looked at for a page; none when there are fewer. It is read before the page: what
-/// is written in between is looked at beyond the bound, and not left out.
+/// The place of the last note that is looked at for a page; none when there are fewer.
 async fn last_scanned(
     connection: &impl ConnectionTrait,
     owner: Uuid,

@@ -1,5 +1,7 @@
 //! What a filter lists.
 
+use std::collections::BTreeSet;
+
 use super::lists::{query, sorted};
 use super::*;
 use crate::domain::{
@@ -135,6 +137,31 @@ async fn a_page_ends_when_two_thousand_notes_were_looked_at() {
     for filter in [NoteFilter::default(), NoteFilter { tag: Some(tag), ..NoteFilter::default() }] {
         let (notes, next) = fixture.page(alice, PageQuery { filter, ..all.clone() }).await;
         assert_eq!((notes.len(), next.is_some()), (1_000, true));
+    }
+}
+
+#[tokio::test]
+async fn a_note_that_is_made_while_a_page_is_read_hides_no_other() {
+    let fixture = Fixture::fresh().await;
+    let alice = somebody();
+    let tag = fixture.tag(alice, "all").await.id;
+    let fields =
+        |index: usize| NoteFields { tags: vec![tag], pinned: index.is_multiple_of(3), ..NoteFields::default() };
+    let mut pinned = BTreeSet::new();
+    for chunk in 0..4 {
+        let creations = (0..500).map(|index| fixture.create(alice, fields(500 * chunk + index)));
+        let notes = futures_util::future::join_all(creations).await;
+        pinned.extend(notes.into_iter().filter(|note| note.pinned).map(|note| note.id));
+    }
+    let filter = NoteFilter { pinned: Some(true), tag: Some(tag), ..NoteFilter::default() };
+    let query = PageQuery { filter, ..query("create_time desc") };
+    for _ in 0..20 {
+        let list = fixture.walk(alice, &query, || 1_000);
+        let creations = futures_util::future::join_all((1..6).map(|index| fixture.create(alice, fields(index))));
+        let (listed, made) = futures_util::future::join(list, creations).await;
+        let listed: BTreeSet<_> = listed.into_iter().map(|note| note.id).collect();
+        assert!(pinned.is_subset(&listed), "{} are hidden", pinned.difference(&listed).count());
+        pinned.extend(made.into_iter().filter(|note| note.pinned).map(|note| note.id));
     }
 }
 

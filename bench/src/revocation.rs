@@ -168,7 +168,8 @@ impl Site {
                 _ if trial % REVOKES_KEY == REVOKES_KEY / 4 => Act::RevokeKey,
                 _ => BY_CLIENTS[trial % BY_CLIENTS.len()],
             };
-            let took = self.trial(act, &mut person, verifiers).await?;
+            let took = self.trial(act, &mut person, verifiers).await;
+            let took = took.map_err(|failure| format!("trial {trial}, {act:?}: {failure}"))?;
             if act == Act::Disable {
                 person = Person::register(first, trial + 1).await?;
             }

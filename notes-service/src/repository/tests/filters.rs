@@ -148,8 +148,9 @@ async fn a_note_that_is_made_while_a_page_is_read_hides_no_other() {
     let fields =
         |index: usize| NoteFields { tags: vec![tag], pinned: index.is_multiple_of(3), ..NoteFields::default() };
     let mut pinned = BTreeSet::new();
-    for chunk in 0..4 {
-        let creations = (0..500).map(|index| fixture.create(alice, fields(500 * chunk + index)));
+    // No more at once than there are connections, on which they wait for their owner.
+    for chunk in 0..250 {
+        let creations = (0..8).map(|index| fixture.create(alice, fields(8 * chunk + index)));
         let notes = futures_util::future::join_all(creations).await;
         pinned.extend(notes.into_iter().filter(|note| note.pinned).map(|note| note.id));
     }

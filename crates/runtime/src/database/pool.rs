@@ -129,7 +129,11 @@ impl Pool {
                 Some(Around::Made { before }) => {
                     lease.order(before).await?;
                     let result = work(&lease).await;
-                    lease.let_go();
+                    match &result {
+                        Ok(_) => lease.let_go(),
+                        // After an error the server takes nothing but the end of the transaction.
+                        Err(_) => lease.control("ROLLBACK").await?,
+                    }
                     Ok(result)
                 }
             }

@@ -4,11 +4,9 @@ use std::io;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use runtime::config::Secret;
-use runtime::kept_secret;
-use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
-use super::refresh_secret::{SecretSource, make};
+use super::secret_source::SecretSource;
 use crate::domain::KeyId;
 
 /// A shorter secret could be guessed, in bytes.
@@ -32,13 +30,7 @@ impl KeyEncryptionKey {
     /// # Errors
     /// If it is shorter than [`LEAST_BYTES`], or its file cannot be read, written, or is open to others.
     pub(crate) async fn load(source: SecretSource) -> io::Result<Self> {
-        match source {
-            SecretSource::Given(secret) => Self::from_text(secret.expose()),
-            SecretSource::Kept(path) => {
-                let secret = spawn_blocking(move || kept_secret::read_or_keep(&path, make)).await??;
-                Self::from_text(&secret)
-            }
-        }
+        Self::from_text(&source.read_or_make().await?)
     }
 
     /// Reads the secret and makes none. Blocks.
@@ -46,10 +38,7 @@ impl KeyEncryptionKey {
     /// # Errors
     /// As [`KeyEncryptionKey::load`], and if there is none.
     pub(crate) fn load_existing(source: &SecretSource) -> io::Result<Self> {
-        match source {
-            SecretSource::Given(secret) => Self::from_text(secret.expose()),
-            SecretSource::Kept(path) => Self::from_text(&kept_secret::read(path)?),
-        }
+        Self::from_text(&source.read()?)
     }
 
     /// The same, which opens also what was sealed under the secret before it.

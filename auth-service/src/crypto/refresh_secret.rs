@@ -1,30 +1,15 @@
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use aws_lc_rs::rand::{self, SystemRandom};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use runtime::config::Secret;
-use runtime::kept_secret;
-use tokio::task::spawn_blocking;
-use zeroize::Zeroizing;
 
+use super::secret_source::SecretSource;
 use crate::domain::{Generation, HeaderCheck, Mac, Nonce, PresentedToken, RefreshToken, SessionKey, TokenHeader};
 
 /// A shorter secret could be guessed, in bytes.
 const LEAST_BYTES: usize = 32;
-
-/// Where the secret comes from.
-#[derive(Clone, Debug)]
-pub(crate) enum SecretSource {
-    /// The operator has given it.
-    Given(Secret),
-    /// It is kept in this file, and made at the first start.
-    Kept(PathBuf),
-}
 
 /// The server's secret behind all refresh tokens. It is never in the database: a copy of the database makes no
 /// token, and neither does the secret without the session's nonce.
@@ -41,13 +26,7 @@ impl RefreshSecret {
     /// # Errors
     /// If it is shorter than [`LEAST_BYTES`], or its file cannot be read, written, or is open to others.
     pub(crate) async fn load(source: SecretSource) -> io::Result<Self> {
-        match source {
-            SecretSource::Given(secret) => Self::from_text(secret.expose()),
-            SecretSource::Kept(path) => {
-                let secret = spawn_blocking(move || kept_secret::read_or_keep(&path, make)).await??;
-                Self::from_text(&secret)
-            }
-        }
+        Self::from_text(&source.read_or_make().await?)
     }
 
     /// A token of this generation of a session.
@@ -121,16 +100,11 @@ pub(crate) fn new_nonce() -> Result<Nonce, NoRandomness> {
 #[error("the system gives no randomness")]
 pub(crate) struct NoRandomness;
 
-/// A new secret as text.
-pub(super) fn make() -> io::Result<Zeroizing<String>> {
-    let secret = rand::generate::<[u8; 32]>(&SystemRandom::new()).map_err(|_| io::Error::other(NoRandomness))?;
-    let secret = Zeroizing::new(secret.expose());
-    Ok(Zeroizing::new(format!("{}\n", URL_SAFE_NO_PAD.encode(secret.as_slice()))))
-}
-
 #[cfg(test)]
 mod tests {
     use authn::SessionId;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use uuid::Uuid;
 
     use super::*;

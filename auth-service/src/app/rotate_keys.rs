@@ -14,6 +14,9 @@ use crate::repository::{KeyChange, Repository};
 /// Between two attempts at a change that failed.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(5);
 
+/// How often the keys are read anew because others have changed them meanwhile.
+const READS: u32 = 3;
+
 /// Where the keys that sign are.
 #[derive(Debug)]
 pub(crate) enum SigningKeys {
@@ -165,13 +168,13 @@ impl App {
     /// Reads the keys, has the signer sign with the one whose turn it is, and tells what verifiers must know of them.
     ///
     /// # Errors
-    /// `TrustNotReady` if there is no key yet; or a failure.
+    /// `TrustNotReady` if there is no key yet, or the one that signs has no private half; or a failure.
     pub(super) async fn read_keys(&self) -> Result<Vec<TrustKey>, Error> {
         let kept = match &self.keys {
             SigningKeys::Given(key) => return Ok(vec![given(key)]),
             SigningKeys::Kept(kept) => kept,
         };
-        loop {
+        for _ in 0..READS {
             let began = Instant::now();
             let set = Arc::new(self.repository.signing_keys().await?);
             let current = set.current().map(|current| current.id());
@@ -190,6 +193,7 @@ impl App {
             *kept.proven_at.lock().expect("nobody panics while holding it") = Some(began);
             return Ok(set.told());
         }
+        Err(Error::TrustNotReady)
     }
 
     /// Makes sure that the signer has the key whose turn it is, or had it a moment ago: a key that signs no more is

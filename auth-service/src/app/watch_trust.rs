@@ -137,10 +137,11 @@ impl TrustHub {
     }
 
     /// Reads what has changed in a store, and what may have turned up late, and tells it. Keys are read after revocations:
-    /// before verifiers hear that one is revoked, this replica signs with another.
+    /// before verifiers hear that one is revoked, this replica signs with another. If they cannot be read, as when this
+    /// replica cannot decrypt the one that signs, revocations are told none the less.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If the store fails, or the keys cannot be read.
     pub(super) async fn look(
         &self,
         repository: &Repository,
@@ -160,19 +161,29 @@ impl TrustHub {
                 break;
             }
         }
-        progress.note(began, Instant::now(), after, self.pace.overlap);
-        self.take(keys.await?, read, began, now);
-        Ok(())
+        let ended = Instant::now();
+        let (keys, failure) = match keys.await {
+            Ok(keys) => (Some(keys), None),
+            // Without keys there is nothing to begin with.
+            Err(error) if self.told.borrow().1.is_none() => return Err(error),
+            Err(error) => (None, Some(error)),
+        };
+        self.take(keys, read, began, now);
+        // Not before it is told: what was noted is not read for ever.
+        progress.note(began, ended, after, self.pace.overlap);
+        failure.map_or(Ok(()), Err)
     }
 
     fn log(&self) -> std::sync::MutexGuard<'_, TrustLog> {
         self.log.lock().expect("nobody panics while holding it")
     }
 
-    /// Takes what was read, at this moment, and tells everybody.
-    fn take(&self, keys: Vec<TrustKey>, read: Vec<LoggedRevocation>, began: Instant, now: SystemTime) {
+    /// Takes what was read, at this moment, and tells everybody. What it tells is as old as the keys.
+    fn take(&self, keys: Option<Vec<TrustKey>>, read: Vec<LoggedRevocation>, began: Instant, now: SystemTime) {
         let mut log = self.log();
-        let have_keys_changed = log.take_keys(keys);
+        let are_keys_known = keys.is_some();
+        let read_at = if are_keys_known { Some(began) } else { self.told.borrow().1 };
+        let have_keys_changed = keys.is_some_and(|keys| log.take_keys(keys));
         let new = log.take_revocations(read, now);
         log.forget(now);
         let (position, keys) = (log.position(), Arc::clone(log.keys()));
@@ -182,11 +193,12 @@ impl TrustHub {
         match (is_first, have_keys_changed) {
             (true, _) => self.feed.replace(&key_set(&keys), &revoked, now),
             (false, true) => self.feed.extend(Some(&key_set(&keys)), &revoked, now),
-            (false, false) if revoked.is_empty() => self.feed.heard(now),
-            (false, false) => self.feed.extend(None, &revoked, now),
+            (false, false) if !revoked.is_empty() => self.feed.extend(None, &revoked, now),
+            (false, false) if are_keys_known => self.feed.heard(now),
+            (false, false) => {}
         }
         // What waits is woken by changes alone; the age is looked at when something is said.
-        self.told.send_if_modified(|told| std::mem::replace(told, (position, Some(began))).0 != position);
+        self.told.send_if_modified(|told| std::mem::replace(told, (position, read_at)).0 != position);
     }
 }
 

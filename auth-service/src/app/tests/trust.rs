@@ -96,6 +96,23 @@ async fn what_one_replica_revokes_every_replica_tells() {
     assert_eq!(told(&mut late).await, (true, revocations), "whoever comes late learns it by the snapshot");
 }
 
+#[tokio::test]
+async fn a_revocation_is_told_though_the_keys_cannot_be_read() {
+    let fixture = Fixture::start().await;
+    let alice = fixture.alice().await;
+    let mut replica = Replica::ready(&fixture, WIDE).await;
+    let mut watch = replica.watch("");
+    told(&mut watch).await;
+
+    fixture.app.logout(alice.tokens.refresh.expose()).await.expect("ended");
+    let without_keys = async { Err(Error::TrustNotReady) };
+    let (trust, now) = (Arc::clone(&replica.trust), replica.clock.now());
+    let looked = trust.look(&replica.repository, without_keys, now, &mut replica.progress).await;
+    assert!(matches!(looked, Err(Error::TrustNotReady)), "it is known that something is wrong");
+    assert_eq!(told(&mut watch).await.1.len(), 1);
+    assert_eq!(replica.verifier.verify(&alice.tokens.access).map(|_| ()), Err(Rejection::TokenRevoked));
+}
+
 /// A revocation that is written and not committed.
 struct Held {
     may_commit: Arc<Notify>,

@@ -7,29 +7,13 @@ use std::time::Duration;
 use proto::auth::v1::SignOutScope;
 
 use crate::harness::actor::{PASSWORD, Person};
-use crate::harness::assert::assert_refused;
+use crate::harness::assert::{PATIENCE, assert_refused, comes_to};
 use crate::harness::process::{Program, program};
-use crate::harness::raw::{self, outcome};
+use crate::harness::raw;
 use crate::harness::stack::{INTERNAL_CREDENTIAL, Stack, await_ready, connect, write_secret};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const REVOKED: &str = "UNAUTHENTICATED TOKEN_REVOKED";
-/// How long a test waits for what must come, before it says that it did not.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Asks the notes service as this person until the answer is this one.
-async fn comes_to(person: &Person, expected: &str) {
-    let mut last = String::new();
-    let asked = tokio::time::timeout(PATIENCE, async {
-        while last != expected {
-            last = person.usage().await.map_or_else(|status| outcome(&status), |_| "OK".to_owned());
-        }
-    });
-    if asked.await.is_err() {
-        panic!("expected {expected}, the last answer was {last}");
-    }
-}
-
 /// A line of the metrics of the notes service.
 async fn metric(stack: &Stack, name: &str) -> f64 {
     let url = format!("http://{}/metrics", stack.notes.operations());

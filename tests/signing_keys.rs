@@ -19,12 +19,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::actor::{PASSWORD, Person, Visitor};
+use crate::harness::assert::{PATIENCE, comes_to};
 use crate::harness::process::{Program, program};
 use crate::harness::raw::outcome;
 use crate::harness::stack::{INTERNAL_CREDENTIAL, await_ready, connect, write_secret};
 
-/// How long a test waits for what must come, before it says that it did not.
-const PATIENCE: Duration = Duration::from_secs(60);
 const KEY_REVOKED: &str = "UNAUTHENTICATED TOKEN_KEY_REVOKED";
 
 /// The settings of auth services that share a store.
@@ -174,19 +173,6 @@ fn kid(token: &str) -> String {
     let header = BASE64URL.decode(token.split('.').next().expect("three parts")).expect("base64url");
     let header: Value = serde_json::from_slice(&header).expect("JSON");
     header["kid"].as_str().expect("a key id").to_owned()
-}
-
-/// Asks the notes service as this person until the answer is this one.
-async fn comes_to(person: &Person, expected: &str) {
-    let mut last = String::new();
-    let asked = tokio::time::timeout(PATIENCE, async {
-        while last != expected {
-            last = person.usage().await.map_or_else(|status| outcome(&status), |_| "OK".to_owned());
-        }
-    });
-    if asked.await.is_err() {
-        panic!("expected {expected}, the last answer was {last}");
-    }
 }
 
 /// The ids of the keys that an auth service publishes.

@@ -4,7 +4,7 @@ use runtime::database::Engine;
 use sea_orm::{ConnectionTrait as _, DbBackend};
 
 use super::super::{notes, page, ranges, search};
-use super::plans::partitions;
+use super::explain::partitions;
 use super::*;
 use crate::domain::{
     Color, NoteFilter, Order, PageQuery, Position, SortField, SortValue, TagId, TagName, TagNameKey, TimeRange,

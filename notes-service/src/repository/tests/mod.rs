@@ -3,6 +3,7 @@
 mod batches;
 mod changes;
 mod creations;
+mod explain;
 mod filter_plans;
 mod filters;
 mod lists;

@@ -3,7 +3,7 @@
 use runtime::database::Engine;
 
 use super::super::{delete_tag, note_tags, tags};
-use super::plans::partitions;
+use super::explain::partitions;
 use super::*;
 use crate::domain::{PageSize, TagName, TagNameKey};
 
